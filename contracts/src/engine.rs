@@ -1,0 +1,443 @@
+//! The shape of an engine, and the one place where its types are erased to JSON.
+
+use crate::call::Actor;
+use crate::edge;
+use crate::error::{Failure, Fault, Refusal};
+use crate::exchange::{Export, Exporter, Import, Importer, Source};
+use crate::spec::{Field, Spec};
+use crate::state::{Part, Projection};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::any::Any;
+use std::marker::PhantomData;
+use vm_receipts::line::Line;
+use vm_receipts::moment::Moment;
+
+/// A receipt before the ledger has given it a place: what the engine decides about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// Receipt type, one of the operation's declared types.
+    pub kind: &'static str,
+    /// Declared public fields.
+    pub body: Map<String, Value>,
+    /// Tags besides those of the call.
+    pub tags: Vec<String>,
+}
+
+impl Draft {
+    /// A draft without tags of its own.
+    pub fn new(kind: &'static str, body: Map<String, Value>) -> Self {
+        Self { kind, body, tags: Vec::new() }
+    }
+}
+
+/// What an operation may know of the call besides its intent.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The ledger's clock for this call; becomes `at` of its receipts.
+    pub at: Moment,
+    /// The call's id.
+    pub id: &'a str,
+    /// Who asks.
+    pub actor: &'a Actor,
+}
+
+/// A fact, checked against the state and kept: the common case of an operation. Pure.
+pub trait Record: Sync + 'static {
+    /// State of the engine.
+    type State;
+    /// The intent, typed; read from the checked JSON.
+    type Fact: DeserializeOwned;
+    /// The declaration.
+    fn spec(&self) -> &'static Spec;
+    /// Checks the fact and says which receipts it leaves, 1 to n.
+    fn check(
+        &self,
+        state: &Self::State,
+        fact: Self::Fact,
+        asked: Asked<'_>,
+    ) -> Result<Vec<Draft>, Refusal>;
+}
+
+/// A question about the state that leaves no receipt. Pure apart from reading history.
+pub trait Report: Sync + 'static {
+    /// State of the engine.
+    type State;
+    /// The question, typed.
+    type Question: DeserializeOwned;
+    /// The declaration; `types` is empty.
+    fn spec(&self) -> &'static Spec;
+    /// The answer, as JSON: an object, or a list of objects that prints as a table.
+    fn answer(
+        &self,
+        state: &Self::State,
+        history: &mut dyn History,
+        question: Self::Question,
+    ) -> Result<Value, Failure>;
+}
+
+/// An equality that a line must satisfy: field of the body (or `type`, `op`, `id`, `actor`) and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// Field name.
+    pub field: String,
+    /// Its value as text.
+    pub value: String,
+}
+
+/// The lines of the engine's own scroll, in order. An index may serve the terms; the order never changes.
+pub trait History {
+    /// Visits each line that satisfies every term, up to the state's size, until `visit` returns false.
+    fn scan(&mut self, terms: &[Term], visit: &mut dyn FnMut(&Line) -> bool) -> Result<(), Fault>;
+}
+
+/// An operation of an engine with state `S`, by how it works.
+pub enum Operations<S: 'static> {
+    /// A fact, checked and kept.
+    Record(&'static dyn AnyRecord<S>),
+}
+
+impl<S> Operations<S> {
+    /// The declaration.
+    pub fn spec(&self) -> &'static Spec {
+        match self {
+            Operations::Record(record) => record.spec(),
+        }
+    }
+}
+
+/// A [`Record`] with its fact erased to JSON.
+pub trait AnyRecord<S>: Sync {
+    /// The declaration.
+    fn spec(&self) -> &'static Spec;
+    /// Reads the fact out of a checked intent and decides.
+    fn decide(
+        &self,
+        state: &S,
+        intent: &Map<String, Value>,
+        asked: Asked<'_>,
+    ) -> Result<Vec<Draft>, Refusal>;
+}
+
+impl<R: Record> AnyRecord<R::State> for R {
+    fn spec(&self) -> &'static Spec {
+        Record::spec(self)
+    }
+
+    fn decide(
+        &self,
+        state: &R::State,
+        intent: &Map<String, Value>,
+        asked: Asked<'_>,
+    ) -> Result<Vec<Draft>, Refusal> {
+        let fact = edge::typed(Record::spec(self), intent)?;
+        self.check(state, fact, asked)
+    }
+}
+
+/// A [`Report`] with its question erased to JSON.
+pub trait AnyReport<S>: Sync {
+    /// The declaration.
+    fn spec(&self) -> &'static Spec;
+    /// Reads the question out of a checked intent and answers.
+    fn ask(
+        &self,
+        state: &S,
+        history: &mut dyn History,
+        question: &Map<String, Value>,
+    ) -> Result<Value, Failure>;
+}
+
+impl<R: Report> AnyReport<R::State> for R {
+    fn spec(&self) -> &'static Spec {
+        Report::spec(self)
+    }
+
+    fn ask(
+        &self,
+        state: &R::State,
+        history: &mut dyn History,
+        question: &Map<String, Value>,
+    ) -> Result<Value, Failure> {
+        self.answer(state, history, edge::typed(Report::spec(self), question)?)
+    }
+}
+
+/// One domain: its scroll, its operations, and how its receipts fold into state.
+pub trait Engine: Sync + 'static {
+    /// Name on the command line and in `op`.
+    const NAME: &'static str;
+    /// Scroll it writes: lower case.
+    const SCROLL: &'static str;
+    /// What its receipt types begin with: `treasury_`.
+    const PREFIX: &'static str;
+    /// One line of what it is for.
+    const ABOUT: &'static str;
+    /// State it folds.
+    type State: Projection;
+    /// The one list of operations.
+    const OPERATIONS: &'static [Operations<Self::State>];
+    /// The one list of reports.
+    const REPORTS: &'static [&'static dyn AnyReport<Self::State>] = &[];
+    /// Formats it reads.
+    const IMPORTERS: &'static [&'static dyn Importer<Self::State>] = &[];
+    /// Formats it writes.
+    const EXPORTERS: &'static [&'static dyn Exporter<Self::State>] = &[];
+    /// Takes one line into the state, by receipt type. Pure and total: never refuses, never panics.
+    fn fold(state: &mut Self::State, line: &Line);
+}
+
+/// A state whose type is erased.
+pub trait AnyState: Any + Send {
+    /// Makes tentative changes permanent.
+    fn promote(&mut self);
+    /// Drops tentative changes.
+    fn discard(&mut self);
+    /// Everything in it; equal states give equal dumps.
+    fn dump(&mut self) -> Value;
+    /// For the engine that knows the type.
+    fn as_any(&self) -> &dyn Any;
+    /// For the engine that knows the type.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+impl<P: Projection> AnyState for P {
+    fn promote(&mut self) {
+        self.parts(&mut |_, part: &mut dyn Part| part.promote());
+    }
+    fn discard(&mut self) {
+        self.parts(&mut |_, part: &mut dyn Part| part.discard());
+    }
+    fn dump(&mut self) -> Value {
+        let mut all = Map::new();
+        self.parts(&mut |name, part: &mut dyn Part| {
+            all.insert(name.to_owned(), part.dump());
+        });
+        Value::Object(all)
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// An [`Engine`] with its types erased, as the ledger and every surface use it.
+pub trait AnyEngine: Sync {
+    /// Name on the command line.
+    fn name(&self) -> &'static str;
+    /// Scroll it writes.
+    fn scroll(&self) -> &'static str;
+    /// Prefix of its receipt types.
+    fn prefix(&self) -> &'static str;
+    /// One line of what it is for.
+    fn about(&self) -> &'static str;
+    /// Declarations of its operations, in order.
+    fn operations(&self) -> Vec<&'static Spec>;
+    /// Declarations of its reports, in order.
+    fn reports(&self) -> Vec<&'static Spec>;
+    /// An empty state.
+    fn blank(&self) -> Box<dyn AnyState>;
+    /// Decides a call whose intent was checked by [`edge::admit`].
+    fn decide(
+        &self,
+        state: &dyn AnyState,
+        verb: &str,
+        intent: &Map<String, Value>,
+        asked: Asked<'_>,
+    ) -> Result<Vec<Draft>, Refusal>;
+    /// Takes one line into the state.
+    fn fold(&self, state: &mut dyn AnyState, line: &Line);
+    /// Answers a report.
+    fn report(
+        &self,
+        state: &dyn AnyState,
+        history: &mut dyn History,
+        verb: &str,
+        question: &Map<String, Value>,
+    ) -> Result<Value, Failure>;
+    /// Formats it reads: name, one line, file endings.
+    fn imports(&self) -> Vec<(&'static str, &'static str, &'static [&'static str])>;
+    /// Formats it writes: name, one line.
+    fn exports(&self) -> Vec<(&'static str, &'static str)>;
+    /// Reads a source in the named format, or in the one its ending tells.
+    fn import(
+        &self,
+        state: &dyn AnyState,
+        format: Option<&str>,
+        source: Source<'_>,
+    ) -> Result<Import, Refusal>;
+    /// Writes in the named format.
+    fn export(
+        &self,
+        state: &dyn AnyState,
+        history: &mut dyn History,
+        format: &str,
+    ) -> Result<Export, Failure>;
+
+    /// The operation of this verb.
+    fn operation(&self, verb: &str) -> Option<&'static Spec> {
+        self.operations().into_iter().find(|s| s.verb == verb)
+    }
+
+    /// Every declared receipt type, each once.
+    fn types(&self) -> Vec<&'static str> {
+        let mut all: Vec<_> =
+            self.operations().iter().flat_map(|s| s.types.iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Every declared filter, each name once.
+    fn filters(&self) -> Vec<&'static Field> {
+        let mut all: Vec<&'static Field> = Vec::new();
+        for spec in self.operations() {
+            for field in spec.fields.iter().filter(|f| f.filter && f.is_kept()) {
+                if !all.iter().any(|f| f.name == field.name) {
+                    all.push(field);
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Erases an engine's types; `cli/src/house.rs` lists one for each engine.
+pub struct Hosted<E>(PhantomData<fn() -> E>);
+
+impl<E> Hosted<E> {
+    /// The engine as a value.
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<E> Default for Hosted<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E: Engine> Hosted<E> {
+    fn state<'a>(&self, state: &'a dyn AnyState) -> &'a E::State {
+        state.as_any().downcast_ref().expect("BUG: a state of another engine was handed in")
+    }
+}
+
+impl<E: Engine> AnyEngine for Hosted<E> {
+    fn name(&self) -> &'static str {
+        E::NAME
+    }
+    fn scroll(&self) -> &'static str {
+        E::SCROLL
+    }
+    fn prefix(&self) -> &'static str {
+        E::PREFIX
+    }
+    fn about(&self) -> &'static str {
+        E::ABOUT
+    }
+    fn operations(&self) -> Vec<&'static Spec> {
+        E::OPERATIONS.iter().map(Operations::spec).collect()
+    }
+    fn reports(&self) -> Vec<&'static Spec> {
+        E::REPORTS.iter().map(|r| r.spec()).collect()
+    }
+    fn blank(&self) -> Box<dyn AnyState> {
+        Box::new(E::State::default())
+    }
+
+    fn decide(
+        &self,
+        state: &dyn AnyState,
+        verb: &str,
+        intent: &Map<String, Value>,
+        asked: Asked<'_>,
+    ) -> Result<Vec<Draft>, Refusal> {
+        match E::OPERATIONS.iter().find(|o| o.spec().verb == verb) {
+            Some(Operations::Record(record)) => record.decide(self.state(state), intent, asked),
+            None => Err(unknown_verb(E::NAME, verb, &self.operations())),
+        }
+    }
+
+    fn fold(&self, state: &mut dyn AnyState, line: &Line) {
+        let state = state
+            .as_any_mut()
+            .downcast_mut()
+            .expect("BUG: a state of another engine was handed in");
+        E::fold(state, line);
+    }
+
+    fn report(
+        &self,
+        state: &dyn AnyState,
+        history: &mut dyn History,
+        verb: &str,
+        question: &Map<String, Value>,
+    ) -> Result<Value, Failure> {
+        match E::REPORTS.iter().find(|r| r.spec().verb == verb) {
+            Some(report) => report.ask(self.state(state), history, question),
+            None => Err(unknown_verb(E::NAME, verb, &self.reports()).into()),
+        }
+    }
+
+    fn imports(&self) -> Vec<(&'static str, &'static str, &'static [&'static str])> {
+        E::IMPORTERS.iter().map(|i| (i.format(), i.about(), i.endings())).collect()
+    }
+    fn exports(&self) -> Vec<(&'static str, &'static str)> {
+        E::EXPORTERS.iter().map(|e| (e.format(), e.about())).collect()
+    }
+
+    fn import(
+        &self,
+        state: &dyn AnyState,
+        format: Option<&str>,
+        source: Source<'_>,
+    ) -> Result<Import, Refusal> {
+        let ending = source.name.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let fits = |i: &&&dyn Importer<E::State>| match format {
+            Some(name) => i.format() == name,
+            None => i.endings().contains(&ending),
+        };
+        match E::IMPORTERS.iter().find(fits) {
+            Some(importer) => importer.read(self.state(state), source),
+            None => Err(Refusal::malformed(
+                "unknown_format",
+                format!("{} cannot tell how to read {:?}", E::NAME, source.name),
+            )
+            .hint(format!("Name one with --format: {}.", names(&self.imports())))),
+        }
+    }
+
+    fn export(
+        &self,
+        state: &dyn AnyState,
+        history: &mut dyn History,
+        format: &str,
+    ) -> Result<Export, Failure> {
+        match E::EXPORTERS.iter().find(|e| e.format() == format) {
+            Some(exporter) => exporter.write(self.state(state), history),
+            None => {
+                let known: Vec<_> = self.exports().iter().map(|e| e.0).collect();
+                Err(Refusal::malformed(
+                    "unknown_format",
+                    format!("{} does not write {format:?}", E::NAME),
+                )
+                .hint(format!("It writes {}.", known.join(", ")))
+                .into())
+            }
+        }
+    }
+}
+
+fn names(imports: &[(&'static str, &'static str, &'static [&'static str])]) -> String {
+    imports.iter().map(|i| i.0).collect::<Vec<_>>().join(", ")
+}
+
+fn unknown_verb(engine: &str, verb: &str, known: &[&'static Spec]) -> Refusal {
+    let known: Vec<_> = known.iter().map(|s| s.verb).collect();
+    Refusal::not_found("unknown_operation", format!("{engine} has no operation {verb:?}"))
+        .hint(format!("It has {}.", known.join(", ")))
+}
