@@ -1,0 +1,283 @@
+//! `vm backup` and `vm restore`: a consistent copy of a home, and a home again from it.
+//!
+//! A backup is whole when its MANIFEST.sha256 is there; it is written last. A restore verifies the copy first, never
+//! writes over a home, and leaves a `ledger_restored` receipt in every scroll. If the ledger had signed more than the
+//! backup holds, going on under the same origin would sign a second root for a size: then a new node name is needed,
+//! and with it a new origin.
+
+use crate::audit::{self_asserted_trust, verify_home};
+use crate::fs::{Disk, Fs, GUARD, replace};
+use crate::guard::{Guard, SIGNED_STATE, outside};
+use crate::home::{self, KEYS, io_fault, make_private, write_new, write_public_keys};
+use crate::keys::{ISSUER, Keys, LOG};
+use crate::ledger::Ledger;
+use crate::segments::scroll_dir;
+use crate::writer::{Settings, root_path};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use vm_contracts::{AnyEngine, Corrupt, Failure, Gate, Refusal};
+use vm_receipts::digest::Sha256;
+
+/// Configuration file of a home.
+pub const CONFIG: &str = "vaultmesh.toml";
+/// List of a backup's files and their SHA-256, as `sha256sum -c` reads it.
+pub const MANIFEST: &str = "MANIFEST.sha256";
+
+/// What a backup holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Scrolls and their sizes.
+    pub scrolls: Vec<(String, u64)>,
+    /// Files, the manifest not counted.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What a restore made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Scrolls and the sizes that the backup held.
+    pub scrolls: Vec<(String, u64)>,
+    /// What was lost: scrolls and the sizes they had been signed up to.
+    pub lost_up_to: BTreeMap<String, u64>,
+    /// What opening found.
+    pub messages: Vec<String>,
+}
+
+/// Copies a home, between two batches, into a new directory. Secret keys come along unless `with_keys` is false.
+pub fn backup(ledger: &Ledger, home: &Path, to: &Path, with_keys: bool) -> Result<Backup, Failure> {
+    let mut writer = ledger.writer();
+    writer.publish()?;
+    refuse_inhabited(to)?;
+    make_private(to).map_err(|e| io_fault("make", to, &e))?;
+    let scrolls: Vec<(String, u64)> =
+        writer.scrolls.iter().map(|(n, s)| (n.clone(), s.size())).collect();
+    let mut names: Vec<String> = vec![CONFIG.into(), SIGNED_STATE.into()];
+    for public in ["issuer.did", "log.vkey", "trust.txt"] {
+        names.push(format!("{KEYS}/{public}"));
+    }
+    if with_keys {
+        names.extend([format!("{KEYS}/{ISSUER}"), format!("{KEYS}/{LOG}")]);
+    }
+    for (scroll, _) in &scrolls {
+        names.push(root_path(scroll));
+        let dir = scroll_dir(scroll);
+        let files =
+            fs::read_dir(home.join(&dir)).map_err(|e| io_fault("list", &home.join(&dir), &e))?;
+        let mut files: Vec<String> = files
+            .filter_map(|f| f.ok().map(|f| f.file_name().to_string_lossy().into_owned()))
+            .filter(|f| f.ends_with(".jsonl"))
+            .collect();
+        files.sort_unstable();
+        names.extend(files.into_iter().map(|f| format!("{dir}/{f}")));
+    }
+    let (files, bytes) = copy_all(home, to, &names)?;
+    Ok(Backup { scrolls, files, bytes })
+}
+
+fn copy_all(home: &Path, to: &Path, names: &[String]) -> Result<(u64, u64), Failure> {
+    let mut manifest = String::new();
+    let (mut files, mut bytes) = (0u64, 0u64);
+    for name in names {
+        let from = home.join(name);
+        let content = match fs::read(&from) {
+            Ok(content) => content,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && name == CONFIG => continue,
+            Err(e) => return Err(io_fault("read", &from, &e)),
+        };
+        let path = to.join(name);
+        let parent = path.parent().unwrap_or(to);
+        make_private(parent).map_err(|e| io_fault("make", parent, &e))?;
+        write_new(&path, &content).map_err(|e| io_fault("write", &path, &e))?;
+        let hash = Sha256::of(&content).to_string();
+        manifest += &format!("{}  {name}\n", hash.trim_start_matches("sha256:"));
+        files += 1;
+        bytes += content.len() as u64;
+    }
+    let path = to.join(MANIFEST);
+    write_new(&path, manifest.as_bytes()).map_err(|e| io_fault("write", &path, &e))?;
+    File::open(to).and_then(|d| d.sync_all()).map_err(|e| io_fault("sync", to, &e))?;
+    Ok((files, bytes))
+}
+
+/// Where a restored ledger goes on, and what it is made from.
+pub struct Restore<'a> {
+    /// Directory of the backup.
+    pub from: &'a Path,
+    /// The new home; must be empty or absent.
+    pub home: &'a Path,
+    /// The guard directory.
+    pub guard: &'a Path,
+    /// Settings as they will be, the new node name included.
+    pub settings: Settings,
+    /// Content of the new vaultmesh.toml.
+    pub config: &'a str,
+    /// Whether the node name differs from the backup's.
+    pub renamed: bool,
+}
+
+/// Makes a home from a backup.
+pub fn restore(
+    plan: Restore<'_>,
+    engines: &'static [&'static dyn AnyEngine],
+    gate: Arc<dyn Gate>,
+) -> Result<Restored, Failure> {
+    check_manifest(plan.from)?;
+    let source = Disk::new(plan.from, plan.guard);
+    let trust = self_asserted_trust(&source)?;
+    let verdict = verify_home(&source, &trust, &mut |_, _, _| {});
+    if !verdict.is_verified() {
+        let place = verdict.first_bad.as_ref();
+        return Err(Failure::Corrupt(Corrupt {
+            file: place.map_or_else(|| plan.from.display().to_string(), |p| p.file.clone()),
+            line: place.and_then(|p| p.line),
+            byte: place.and_then(|p| p.byte),
+            claim: format!("the backup does not verify: {}", verdict.summary),
+            hint: Some("Nothing was restored. Use another backup.".into()),
+        }));
+    }
+    refuse_inhabited(plan.home)?;
+    let lost_up_to = compare_with_guard(&plan)?;
+    copy_back(&plan)?;
+    let owned =
+        home::open(plan.home, plan.guard, plan.settings.clone(), engines, gate, Duration::ZERO)?;
+    let (scrolls, messages) = {
+        let mut writer = owned.ledger.writer();
+        let scrolls = writer.scrolls.iter().map(|(n, s)| (n.clone(), s.size())).collect();
+        writer.mark_restored(&lost_up_to)?;
+        (scrolls, std::mem::take(&mut writer.messages))
+    };
+    owned.close()?;
+    Ok(Restored { scrolls, lost_up_to, messages })
+}
+
+fn check_manifest(from: &Path) -> Result<(), Failure> {
+    let path = from.join(MANIFEST);
+    let text = fs::read_to_string(&path).map_err(|e| {
+        Failure::Refusal(
+            Refusal::not_found(
+                "not_a_backup",
+                format!("{} has no readable {MANIFEST}: {e}", from.display()),
+            )
+            .hint("It is written last; a directory without it is no whole backup."),
+        )
+    })?;
+    for (number, line) in text.lines().enumerate() {
+        let corrupt = |claim: String| {
+            Failure::Corrupt(Corrupt {
+                file: MANIFEST.into(),
+                line: Some(number as u64 + 1),
+                byte: None,
+                claim,
+                hint: Some("Nothing was restored. Use another backup.".into()),
+            })
+        };
+        let (hash, name) =
+            line.split_once("  ").ok_or_else(|| corrupt("the line is no manifest line".into()))?;
+        if name.starts_with('/') || name.split('/').any(|part| part == "..") {
+            return Err(corrupt(format!("{name} leads out of the backup")));
+        }
+        let content = fs::read(from.join(name))
+            .map_err(|e| corrupt(format!("{name} cannot be read: {e}")))?;
+        if Sha256::of(&content).to_string() != format!("sha256:{hash}") {
+            return Err(corrupt(format!("{name} was changed after the backup was made")));
+        }
+    }
+    Ok(())
+}
+
+/// What this machine remembers of the ledger beyond the backup.
+fn compare_with_guard(plan: &Restore<'_>) -> Result<BTreeMap<String, u64>, Failure> {
+    let disk = Disk::new(plan.from, plan.guard);
+    let mut lost = BTreeMap::new();
+    let (Ok(away), Ok(backup)) = (disk.read(&outside()), disk.read(SIGNED_STATE)) else {
+        return Ok(lost);
+    };
+    let (Ok(away), Ok(backup)) = (Guard::parse(&away), Guard::parse(&backup)) else {
+        return Ok(lost);
+    };
+    for (scroll, signed) in away.scrolls() {
+        let held = backup.get(scroll).map_or(0, |s| s.size);
+        if signed.size > held {
+            lost.insert(scroll.to_owned(), signed.size);
+        }
+    }
+    if lost.is_empty() || plan.renamed {
+        return Ok(lost);
+    }
+    let what: Vec<String> = lost.iter().map(|(n, size)| format!("{n} up to {size}")).collect();
+    Err(Refusal::conflict(
+        "older_than_signed",
+        format!("this ledger had signed more than the backup holds: {}", what.join(", ")),
+    )
+    .hint("Look for a newer backup first. If there is none, give --node NEWNAME: the ledger goes on under a new origin, and a receipt says what is lost.")
+    .into())
+}
+
+fn copy_back(plan: &Restore<'_>) -> Result<(), Failure> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |e: io::Error| io_fault("write", &path, &e)
+    };
+    make_private(plan.home).map_err(io(plan.home))?;
+    make_private(plan.guard).map_err(io(plan.guard))?;
+    home::probe(plan.home)?;
+    let manifest = fs::read_to_string(plan.from.join(MANIFEST)).map_err(io(plan.from))?;
+    for (_, name) in manifest.lines().filter_map(|l| l.split_once("  ")) {
+        let root = name.starts_with("ROOT.");
+        if name == CONFIG || (root && plan.renamed) {
+            continue;
+        }
+        let path = plan.home.join(name);
+        let parent = path.parent().unwrap_or(plan.home);
+        make_private(parent).map_err(io(parent))?;
+        let content = fs::read(plan.from.join(name)).map_err(io(plan.from))?;
+        write_new(&path, &content).map_err(io(&path))?;
+        File::open(parent).and_then(|d| d.sync_all()).map_err(io(parent))?;
+    }
+    write_new(&plan.home.join(CONFIG), plan.config.as_bytes()).map_err(io(plan.home))?;
+    write_new(&plan.home.join(".gitignore"), b"*\n").map_err(io(plan.home))?;
+    let disk = Disk::new(plan.home, plan.guard);
+    reset_guard(&disk, plan.renamed).map_err(io(plan.guard))?;
+    if plan.renamed {
+        let keys = Keys::load(&plan.home.join(KEYS))?;
+        let names = crate::audit::scrolls(&disk).map_err(io(plan.home))?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        write_public_keys(plan.home, &keys, &plan.settings, &names).map_err(io(plan.home))?;
+    }
+    File::open(plan.home).and_then(|d| d.sync_all()).map_err(io(plan.home))
+}
+
+/// Under a new origin the old signed-state binds nothing; it is kept beside the new one for whoever asks.
+fn reset_guard(disk: &Disk, renamed: bool) -> io::Result<()> {
+    let held = disk.read(SIGNED_STATE)?;
+    if disk.len(&outside())?.is_some() {
+        if !renamed {
+            return Ok(());
+        }
+        let taken = disk.list(GUARD)?;
+        let name = (1u32..)
+            .map(|n| format!("{SIGNED_STATE}.before-restore-{n}"))
+            .find(|n| !taken.contains(n))
+            .expect("there are more numbers than files");
+        disk.rename(&outside(), &format!("{GUARD}/{name}"))?;
+    }
+    replace(disk, &outside(), &held)
+}
+
+fn refuse_inhabited(dir: &Path) -> Result<(), Failure> {
+    let inhabited = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    match inhabited {
+        true => {
+            Err(Refusal::conflict("directory_exists", format!("{} is not empty", dir.display()))
+                .hint("Name an empty or new directory; nothing is ever written over.")
+                .into())
+        }
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,70 @@
+//! Time and chance, handed in so that a whole run can be replayed.
+
+use vm_receipts::moment::Moment;
+
+/// What a clock shows at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Wall clock.
+    pub wall: Moment,
+    /// Milliseconds since the machine started, sleep included; never goes back.
+    pub uptime_ms: u64,
+    /// Which start of the machine `uptime_ms` counts from; readings of two starts cannot be compared.
+    pub boot: String,
+}
+
+/// A clock.
+pub trait Clock: Send + Sync {
+    /// What it shows now.
+    fn read(&self) -> Reading;
+}
+
+/// Random bytes.
+pub trait Entropy: Send + Sync {
+    /// Fills with bytes nobody can guess.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The machine's own clock.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn read(&self) -> Reading {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let ms = since_epoch.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+        let wall = Moment::from_unix_ms(ms)
+            .unwrap_or_else(|| Moment::from_unix_ms(0).expect("the epoch is a valid moment"));
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Reading { wall, uptime_ms: uptime_ms(), boot: boot.trim().to_owned() }
+    }
+}
+
+/// From /proc/uptime, which counts sleep; 0 where there is none, which switches the jump check off.
+fn uptime_ms() -> u64 {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = text.split_whitespace().next().unwrap_or("0");
+    let (whole, hundredths) = seconds.split_once('.').unwrap_or((seconds, "0"));
+    let whole: u64 = whole.parse().unwrap_or(0);
+    let hundredths: u64 = hundredths.parse().unwrap_or(0);
+    whole.saturating_mul(1_000).saturating_add(hundredths.min(99) * 10)
+}
+
+/// The operating system's randomness.
+#[derive(Debug, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        // Without randomness no key and no id can be drawn safely: stopping is the only honest answer.
+        getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}
+
+/// A UUIDv7 (RFC 9562 §5.7) from a clock and chance.
+pub fn uuid_v7(now: Moment, entropy: &dyn Entropy) -> String {
+    let mut random = [0u8; 10];
+    entropy.fill(&mut random);
+    let ms = u64::try_from(now.unix_ms()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid().hyphenated().to_string()
+}

@@ -1,0 +1,504 @@
+//! One batch of calls, once through: the numbered steps of ARCHITECTURE.md, straight down.
+//!
+//! ```text
+//! 1 may      the Gate, before anything is read
+//! 2 once     same id and intent: the receipts we already have; same id, other intent: conflict
+//! 3 plan     decide each call on the state the one before it left, tentatively
+//! 6 seal     lines, digests, signatures (a pool signs)
+//! 7 append   one write, one fdatasync                          <- THE COMMIT POINT
+//! 8 take in  promote the fold, leaf hashes
+//! 9 root     sign the checkpoint; only now may an answer leave
+//! 10 publish signed-state, then ROOT; coalesced
+//! ```
+//! Steps 4 and 5 belong to work with effects. A lost race at step 7 drops the tentative state, takes in what the other
+//! writer put there, and goes back to step 2; that is the only way back up.
+
+use crate::guard::Signed;
+use crate::scroll::{Group, Scroll};
+use crate::store::{BATCH_BYTES_MAX, BATCH_LINES_MAX, Created};
+use crate::writer::{Answer, Writer};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use vm_contracts::engine::Asked;
+use vm_contracts::{
+    AnyEngine, Authority, Call, Draft, Failure, Fault, Map, Refusal, RefusalKind, Spec, Value, edge,
+};
+use vm_receipts::digest::Blake3;
+use vm_receipts::key::SecretKey;
+use vm_receipts::line::{Context, End, Line, Part, Prev, Sealed};
+use vm_receipts::moment::Moment;
+use vm_receipts::{intent, line};
+use vm_scrolls::tree::Hash;
+
+/// Most lost races of one batch before the caller is asked to come again.
+const RACES_MAX: u32 = 64;
+/// A line's share of the batch limit before it is sealed: the longest line.
+const LINE_RESERVE: usize = line::LINE_MAX + 1;
+
+/// A call that passed the Gate and the edge, with its id drawn.
+struct Admitted {
+    id: String,
+    op: String,
+    spec: &'static Spec,
+    call: Call,
+    intent: Map<String, Value>,
+    digest: Blake3,
+    authority: Authority,
+}
+
+/// What step 2 and 3 made of a call.
+enum Decided {
+    /// Nothing will be written.
+    Refused(Failure),
+    /// It was answered before: these lines.
+    Known(Group),
+    /// Its lines stand in the batch from this index on.
+    New { first: usize, of: usize },
+    /// The batch is full; it is decided in the next one.
+    Later,
+}
+
+/// A batch being decided.
+struct Batch {
+    lines: Vec<Line>,
+    ids: HashMap<String, Group>,
+    bytes: usize,
+    prev: Prev,
+    at: Moment,
+}
+
+impl Writer {
+    /// Decides, seals and commits calls to one engine's scroll. One answer for each call, in order.
+    pub fn commit(
+        &mut self,
+        engine: &'static dyn AnyEngine,
+        calls: Vec<Call>,
+    ) -> Vec<Result<Answer, Failure>> {
+        let mut answers: Vec<Option<Result<Answer, Failure>>> = Vec::new();
+        let mut waiting = Vec::new();
+        for (n, call) in calls.into_iter().enumerate() {
+            // 1 may
+            match self.admit(engine, call) {
+                Ok(admitted) => {
+                    answers.push(None);
+                    waiting.push((n, admitted));
+                }
+                Err(refusal) => answers.push(Some(Err(refusal.into()))),
+            }
+        }
+        let mut races = 0;
+        while !waiting.is_empty() {
+            match self.commit_some(engine, &mut waiting, &mut answers) {
+                Ok(Progress::Committed) => races = 0,
+                Ok(Progress::LostRace) if races < RACES_MAX => races += 1,
+                Ok(Progress::LostRace) => {
+                    let what =
+                        format!("{} other writers were faster at {}", races, engine.scroll());
+                    let fault = Failure::Fault(Fault::new("contended", what));
+                    waiting.drain(..).for_each(|(n, _)| answers[n] = Some(Err(fault.clone())));
+                }
+                Err(failure) => {
+                    waiting.drain(..).for_each(|(n, _)| answers[n] = Some(Err(failure.clone())));
+                }
+            }
+        }
+        answers.into_iter().map(|a| a.expect("every call was answered or failed")).collect()
+    }
+
+    fn admit(&self, engine: &'static dyn AnyEngine, mut call: Call) -> Result<Admitted, Refusal> {
+        let spec = engine.operation(&call.verb).ok_or_else(|| {
+            let known: Vec<_> = engine.operations().iter().map(|s| s.verb).collect();
+            Refusal::not_found(
+                "unknown_operation",
+                format!("{} has no operation {:?}", engine.name(), call.verb),
+            )
+            .hint(format!("It has {}.", known.join(", ")))
+        })?;
+        let authority = self.gate.may(&call.actor, spec.needs)?;
+        edge::tags(&call.tags)?;
+        let intent = edge::admit(spec, &call.intent)?;
+        let op = format!("{}.{}", engine.name(), call.verb.replace('-', "_"));
+        let public = edge::public(spec, &intent, &call.tags);
+        let digest = intent::intent_digest(&op, &public).map_err(|e| {
+            Refusal::malformed("wrong_type", format!("{op}: the intent cannot be kept: {e}"))
+        })?;
+        let id = match call.id.take() {
+            Some(id) if line::is_id(&id) => id,
+            Some(_) => {
+                return Err(Refusal::malformed(
+                    "bad_id",
+                    "an id has 1 to 64 characters of A-Z a-z 0-9 . _ - and begins with a letter or digit",
+                )
+                .field("id"));
+            }
+            None => self.fresh_id(),
+        };
+        Ok(Admitted { id, op, spec, call, intent, digest, authority })
+    }
+
+    /// Steps 2 to 9 for as many waiting calls as fit one batch.
+    fn commit_some(
+        &mut self,
+        engine: &'static dyn AnyEngine,
+        waiting: &mut Vec<(usize, Admitted)>,
+        answers: &mut [Option<Result<Answer, Failure>>],
+    ) -> Result<Progress, Failure> {
+        self.usable()?;
+        let name = engine.scroll();
+        self.ensure_scroll(engine)?;
+        let mut batch = self.begin(name)?;
+        // 2 once, 3 plan
+        let decided: Vec<Decided> =
+            waiting.iter().map(|(_, call)| self.decide(engine, &mut batch, call)).collect();
+        let mut sealed = Vec::new();
+        if !batch.lines.is_empty() {
+            // 6 seal
+            sealed = self.seal(&batch.lines)?;
+            match self.append(name, &batch.prev, &sealed)? {
+                Appended::Yes => {}
+                Appended::LostRace => return Ok(Progress::LostRace),
+            }
+            // 8 take in
+            self.promote(name, &sealed);
+            // 9 root
+            self.sign(name)?;
+        }
+        self.answer(name, (&batch, &sealed), waiting, answers, decided)?;
+        // 10 publish
+        self.publish_when_due()?;
+        Ok(Progress::Committed)
+    }
+
+    /// The batch's common fields: the history it commits to, and its time, which never goes back.
+    fn begin(&self, name: &str) -> Result<Batch, Failure> {
+        let scroll = self.scroll(name);
+        let prev = Prev { size: scroll.size(), root: scroll.root() };
+        let at = self.now(scroll.last_at)?;
+        Ok(Batch { lines: Vec::new(), ids: HashMap::new(), bytes: 0, prev, at })
+    }
+
+    fn decide(
+        &mut self,
+        engine: &'static dyn AnyEngine,
+        batch: &mut Batch,
+        call: &Admitted,
+    ) -> Decided {
+        let scroll = self.scrolls.get(engine.scroll()).expect("ensured by commit_some");
+        let known = scroll.ids.get(&call.id).or_else(|| batch.ids.get(&call.id));
+        if let Some(group) = known {
+            return match group.intent == call.digest {
+                true => Decided::Known(group.clone()),
+                false => Decided::Refused(other_intent(&call.id, group, engine.scroll()).into()),
+            };
+        }
+        if let Some(why) = &scroll.read_only {
+            return Decided::Refused(why.clone().into());
+        }
+        let asked = Asked { at: batch.at, id: &call.id, actor: &call.call.actor };
+        let drafts = match engine.decide(&*scroll.state, &call.call.verb, &call.intent, asked) {
+            Ok(drafts) => drafts,
+            Err(refusal) => return Decided::Refused(refusal.into()),
+        };
+        if let Err(fault) = keeps_declaration(call.spec, &drafts) {
+            return Decided::Refused(fault.into());
+        }
+        let over = batch.lines.len() + drafts.len() > BATCH_LINES_MAX
+            || batch.bytes + drafts.iter().map(weight).sum::<usize>() > BATCH_BYTES_MAX;
+        if over && !batch.lines.is_empty() {
+            return Decided::Later;
+        }
+        if over {
+            let what = format!(
+                "{} would leave {} receipts, more than one batch holds",
+                call.op,
+                drafts.len()
+            );
+            return Decided::Refused(Refusal::new("too_large", RefusalKind::TooLarge, what).into());
+        }
+        self.draft(engine, batch, call, drafts)
+    }
+
+    /// Turns drafts into lines with a place, and folds them tentatively so the next call sees them.
+    fn draft(
+        &mut self,
+        engine: &'static dyn AnyEngine,
+        batch: &mut Batch,
+        call: &Admitted,
+        drafts: Vec<Draft>,
+    ) -> Decided {
+        let first = batch.lines.len();
+        let of = drafts.len();
+        let mut lines = Vec::with_capacity(of);
+        for (n, draft) in drafts.into_iter().enumerate() {
+            batch.bytes += weight(&draft);
+            let seq = batch.prev.size + (first + n) as u64;
+            let part = Part { n: n as u32 + 1, of: of as u32 };
+            lines.push(self.line(engine.scroll(), seq, part, batch, call, draft));
+        }
+        // A line that could not be sealed must be refused before anything of its call is folded.
+        if let Some(e) = lines.iter().find_map(|l| l.sealable().err()) {
+            let what = format!("{} does not fit a receipt: {}", call.op, e.message);
+            return Decided::Refused(Refusal::new(e.code, RefusalKind::TooLarge, what).into());
+        }
+        let scroll = self.scrolls.get_mut(engine.scroll()).expect("ensured by commit_some");
+        lines.iter().for_each(|line| scroll.fold(line));
+        let group =
+            Group { first: batch.prev.size + first as u64, of: of as u32, intent: call.digest };
+        batch.ids.insert(call.id.clone(), group);
+        batch.lines.extend(lines);
+        Decided::New { first, of }
+    }
+
+    fn line(
+        &self,
+        scroll: &str,
+        seq: u64,
+        part: Part,
+        batch: &Batch,
+        call: &Admitted,
+        draft: Draft,
+    ) -> Line {
+        let mut tags = call.call.tags.clone();
+        tags.extend(draft.tags);
+        let body = vm_receipts::Map::from_iter(draft.body);
+        let mut line = self.blank_line(scroll, seq, part, batch.prev, batch.at);
+        line.kind = draft.kind.to_owned();
+        line.op = call.op.clone();
+        line.id = call.id.clone();
+        line.intent = call.digest;
+        line.actor = call.call.actor.0.clone();
+        line.context.surface = call.call.surface.clone();
+        line.authority = call.authority.0.clone();
+        line.tags = tags;
+        line.body = body;
+        with_record_digests(line)
+    }
+
+    /// A line of this node with everything that does not depend on the call.
+    pub(crate) fn blank_line(
+        &self,
+        scroll: &str,
+        seq: u64,
+        part: Part,
+        prev: Prev,
+        at: Moment,
+    ) -> Line {
+        let zero = Blake3([0; 32]);
+        Line {
+            kind: String::new(),
+            op: String::new(),
+            scroll: scroll.to_owned(),
+            seq,
+            id: String::new(),
+            part,
+            intent: zero,
+            issuer: self.issuer_did.clone(),
+            actor: String::new(),
+            context: Context {
+                surface: "ledger".into(),
+                node: self.settings.node.clone(),
+                demo: self.settings.demo,
+            },
+            actor_proof: None,
+            authority: Authority::owner().0,
+            at,
+            end: End::Completed,
+            contract: zero,
+            state: zero,
+            root_hash: zero,
+            artifacts: None,
+            prev,
+            tags: Vec::new(),
+            body: Map::new(),
+            proof: None,
+        }
+    }
+
+    /// Signs every line. Lines do not depend on each other's signatures, so a pool can.
+    pub(crate) fn seal(&self, lines: &[Line]) -> Result<Vec<Sealed>, Failure> {
+        let key = &self.keys.issuer;
+        match lines {
+            [line] => Ok(vec![seal_one(line, key)?]),
+            lines => lines.par_iter().map(|line| seal_one(line, key)).collect(),
+        }
+    }
+
+    /// Step 7. After `Created` the calls have happened, whatever comes next.
+    pub(crate) fn append(
+        &mut self,
+        name: &str,
+        prev: &Prev,
+        sealed: &[Sealed],
+    ) -> Result<Appended, Failure> {
+        let bytes: Vec<Vec<u8>> = sealed.iter().map(|s| s.bytes.clone()).collect();
+        match self.store.create(name, prev.size, &bytes) {
+            Created::Created => Ok(Appended::Yes),
+            Created::Taken => {
+                self.scroll_mut(name).state.discard();
+                self.catch_up(name)?;
+                Ok(Appended::LostRace)
+            }
+            Created::Unknown(what) => {
+                self.scroll_mut(name).state.discard();
+                Err(self.stop(format!(
+                    "the write of {} receipts was not confirmed: {what}",
+                    sealed.len()
+                )))
+            }
+            Created::Full(what) => {
+                self.scroll_mut(name).state.discard();
+                self.out_of_space(&what);
+                Err(Failure::Refusal(self.no_space()))
+            }
+        }
+    }
+
+    pub(crate) fn promote(&mut self, name: &str, sealed: &[Sealed]) {
+        let scroll = self.scroll_mut(name);
+        sealed.iter().for_each(|s| scroll.take_in(&s.line, &s.bytes, true));
+        scroll.promote();
+    }
+
+    /// Step 9: the guard first, so that no second root is ever signed for a size, not even in memory.
+    pub(crate) fn sign(&mut self, name: &str) -> Result<(), Failure> {
+        let scroll = self.scroll(name);
+        let signed = Signed { size: scroll.size(), root: scroll.root() };
+        if let Err(corrupt) = self.guard.advance(name, signed) {
+            self.stop(corrupt.to_string());
+            return Err(corrupt.into());
+        }
+        let note = self.checkpoint(name, signed).sign(&self.keys.log);
+        self.notes.insert(name.to_owned(), note);
+        self.unpublished.insert(name.to_owned());
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        name: &str,
+        (batch, sealed): (&Batch, &[Sealed]),
+        waiting: &mut Vec<(usize, Admitted)>,
+        answers: &mut [Option<Result<Answer, Failure>>],
+        decided: Vec<Decided>,
+    ) -> Result<(), Failure> {
+        let mut later = Vec::new();
+        for ((n, call), decided) in std::mem::take(waiting).into_iter().zip(decided) {
+            let answer = match decided {
+                Decided::Refused(failure) => Err(failure),
+                Decided::Known(group) => self.known(name, &group),
+                Decided::New { first, of } => {
+                    let lines = sealed[first..first + of].iter().map(|s| s.bytes.clone()).collect();
+                    Ok(self.proven(name, batch.prev.size + first as u64, lines, false))
+                }
+                Decided::Later => {
+                    later.push((n, call));
+                    continue;
+                }
+            };
+            answers[n] = Some(answer);
+        }
+        *waiting = later;
+        Ok(())
+    }
+
+    /// The answer for a call that was committed before, from the stored bytes.
+    fn known(&self, name: &str, group: &Group) -> Result<Answer, Failure> {
+        let lines = self.store.read(name, group.first, group.of as usize)?;
+        Ok(self.proven(name, group.first, lines, true))
+    }
+
+    /// Receipts, inclusion proofs and the checkpoint they lead to.
+    fn proven(&self, name: &str, first: u64, lines: Vec<Vec<u8>>, existing: bool) -> Answer {
+        let scroll = self.scroll(name);
+        let size = scroll.size();
+        let proof = |seq: u64| -> Vec<Hash> {
+            let proof = scroll.tree.inclusion_proof(size, seq);
+            proof.expect("the line was taken in, so it is inside the tree")
+        };
+        let proofs = (first..first + lines.len() as u64).map(proof).collect();
+        let checkpoint = self.notes.get(name).cloned().unwrap_or_default();
+        Answer { scroll: name.to_owned(), first, lines, proofs, checkpoint, existing }
+    }
+}
+
+/// How far `commit_some` came.
+enum Progress {
+    Committed,
+    LostRace,
+}
+
+/// What became of step 7.
+pub(crate) enum Appended {
+    Yes,
+    LostRace,
+}
+
+/// `draft` refuses lines that cannot be sealed, so a failure here is a fault of ours.
+fn seal_one(line: &Line, key: &SecretKey) -> Result<Sealed, Failure> {
+    line.seal(key).map_err(|e| {
+        let what = format!("{}/{} could not be sealed: {}", line.scroll, line.seq, e.message);
+        Failure::Fault(Fault { retryable: false, ..Fault::new("seal_failed", what) })
+    })
+}
+
+/// Fills in the digests of a record's derived contract and state.
+pub(crate) fn with_record_digests(mut line: Line) -> Line {
+    let (contract, state, root_hash) = line::record_digests(&line);
+    line.contract = contract;
+    line.state = state;
+    line.root_hash = root_hash;
+    line
+}
+
+/// A first guess of a line's size, never below the truth by more than the reserve.
+fn weight(draft: &Draft) -> usize {
+    let body: usize = draft.body.iter().map(|(k, v)| k.len() + rough(v) + 4).sum();
+    (body + 2_048).min(LINE_RESERVE)
+}
+
+fn rough(value: &Value) -> usize {
+    match value {
+        Value::String(s) => s.len() * 2 + 2,
+        Value::Array(items) => items.iter().map(|v| rough(v) + 1).sum::<usize>() + 2,
+        Value::Object(map) => map.iter().map(|(k, v)| k.len() + rough(v) + 4).sum::<usize>() + 2,
+        _ => 20,
+    }
+}
+
+fn other_intent(id: &str, group: &Group, scroll: &str) -> Refusal {
+    let what = format!("id {id} was used before, for another request ({scroll}/{})", group.first);
+    Refusal::conflict("id_used_for_other_intent", what).field("id").hint(
+        "Leave --id out to get a fresh one, or send the first request again to get its receipts.",
+    )
+}
+
+/// An engine may leave only what it declared.
+fn keeps_declaration(spec: &Spec, drafts: &[Draft]) -> Result<(), Fault> {
+    let broken = |what: String| {
+        Err(Fault {
+            retryable: false,
+            ..Fault::new("engine_broke_declaration", format!("{}: {what}", spec.verb))
+        })
+    };
+    if drafts.is_empty() {
+        return broken("it left no receipt".into());
+    }
+    for draft in drafts {
+        if !spec.types.contains(&draft.kind) {
+            return broken(format!("it left a {:?}, which it does not declare", draft.kind));
+        }
+        let stray =
+            draft.body.keys().find(|k| !spec.field(k).is_some_and(vm_contracts::Field::is_kept));
+        if let Some(key) = stray {
+            return broken(format!("its {} holds {key:?}, which it does not declare", draft.kind));
+        }
+    }
+    Ok(())
+}
+
+impl Scroll {
+    /// The group of a call, if the scroll holds it.
+    pub fn group(&self, id: &str) -> Option<&Group> {
+        self.ids.get(id)
+    }
+}

@@ -1,0 +1,154 @@
+//! `vm fsck`: does everything in the home agree with everything else? Reads only.
+
+use crate::audit::{self, Progress, self_asserted_trust};
+use crate::fs::Fs;
+use crate::guard::{Guard, SIGNED_STATE};
+use crate::recover::QUARANTINE;
+use crate::segments::scroll_dir;
+use crate::writer::{Settings, root_path};
+use vm_contracts::Failure;
+use vm_scrolls::checkpoint::Checkpoint;
+use vm_scrolls::verdict::{Findings, Verdict};
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Worth knowing.
+    Note,
+    /// Something must be done.
+    Problem,
+}
+
+impl Level {
+    /// The word for tables and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Ok => "ok",
+            Level::Note => "note",
+            Level::Problem => "problem",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How much it matters.
+    pub level: Level,
+    /// What was looked at.
+    pub subject: String,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    /// A finding without a hint.
+    pub fn new(level: Level, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { level, subject: subject.into(), detail: detail.into(), hint: None }
+    }
+
+    /// Adds what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Verifies the lines under the home's own keys, then compares signed-state, ROOT files and leftovers with them.
+pub fn fsck(fs: &dyn Fs, settings: &Settings, progress: Progress<'_>) -> (Verdict, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let trust = match self_asserted_trust(fs) {
+        Ok(trust) => trust,
+        Err(e) => {
+            let mut missing = Findings::new();
+            missing.undecided("keys", e.to_string());
+            findings.push(Finding::new(Level::Problem, "keys", e.to_string()));
+            return (missing.verdict("home", true), findings);
+        }
+    };
+    let verdict = audit::verify_home(fs, &trust, progress);
+    signed_state(fs, settings, &trust, &mut findings);
+    leftovers(fs, &mut findings);
+    (verdict, findings)
+}
+
+fn signed_state(
+    fs: &dyn Fs,
+    settings: &Settings,
+    trust: &vm_scrolls::trust::Trust,
+    findings: &mut Vec<Finding>,
+) {
+    let mut notes = Vec::new();
+    let guard = match Guard::load(fs, &settings.ledger, &mut notes) {
+        Ok(guard) => guard,
+        Err(Failure::Corrupt(c)) => {
+            let mut finding = Finding::new(Level::Problem, c.file, c.claim);
+            finding.hint = c.hint;
+            findings.push(finding);
+            return;
+        }
+        Err(e) => {
+            findings.push(Finding::new(Level::Problem, SIGNED_STATE, e.to_string()));
+            return;
+        }
+    };
+    findings.extend(notes.into_iter().map(|n| Finding::new(Level::Note, SIGNED_STATE, n)));
+    for (scroll, signed) in guard.scrolls() {
+        let root =
+            fs.read(&root_path(scroll)).ok().and_then(|b| Checkpoint::open(&b, &trust.logs).ok());
+        let finding = match root {
+            None => {
+                Finding::new(Level::Problem, root_path(scroll), "it is missing or does not verify")
+                    .hint("The next command that opens the home signs it again from the lines.")
+            }
+            Some((c, _)) if c.size > signed.size => Finding::new(
+                Level::Problem,
+                SIGNED_STATE,
+                format!(
+                    "{scroll}: ROOT is signed for {} lines, signed-state says {}",
+                    c.size, signed.size
+                ),
+            ),
+            Some((c, _)) if c.size < signed.size => Finding::new(
+                Level::Note,
+                root_path(scroll),
+                format!("it is behind: {} lines of {}", c.size, signed.size),
+            ),
+            Some((c, _)) if c.root != signed.root => Finding::new(
+                Level::Problem,
+                SIGNED_STATE,
+                format!("{scroll}: another root than ROOT's at size {}", c.size),
+            ),
+            Some((c, _)) => Finding::new(
+                Level::Ok,
+                SIGNED_STATE,
+                format!("{scroll}: agrees with ROOT at size {}", c.size),
+            ),
+        };
+        findings.push(finding);
+    }
+}
+
+fn leftovers(fs: &dyn Fs, findings: &mut Vec<Finding>) {
+    for name in fs.list(QUARANTINE).unwrap_or_default() {
+        findings.push(
+            Finding::new(Level::Note, format!("{QUARANTINE}/{name}"), "recovery cut these bytes off; they were never committed, or their loss was accepted")
+                .hint("Keep it as long as somebody may ask for it; the ledger never reads it."),
+        );
+    }
+    for scroll in audit::scrolls(fs).unwrap_or_default() {
+        for name in fs.list(&scroll_dir(&scroll)).unwrap_or_default() {
+            if !name.ends_with(".jsonl") {
+                findings.push(Finding::new(
+                    Level::Note,
+                    format!("{}/{name}", scroll_dir(&scroll)),
+                    "left over from an interrupted recovery; the ledger never reads it",
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! The ledger as surfaces use it: many callers, one writer, group commit.
+//!
+//! Whoever calls puts its call into the queue and then waits for the writer. The one that gets it commits everything
+//! that has gathered meanwhile as one batch; the others find their answers ready. No thread of its own is needed.
+
+use crate::scroll::Scroll;
+use crate::store::Store;
+use crate::writer::{Answer, Writer};
+use serde_json::Map;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use vm_contracts::{
+    AnyEngine, AnyState, Call, Export, Failure, Fault, History, Import, Refusal, Source, Term,
+    Value, edge,
+};
+use vm_receipts::line::Line;
+use vm_receipts::moment::Moment;
+use vm_scrolls::tree::Hash;
+
+/// Most calls that one holder of the writer takes from the queue at once.
+const TAKE_MAX: usize = 8_192;
+/// Lines read at a time when history is walked.
+const CHUNK: usize = 2_048;
+
+type Slot = Arc<Mutex<Option<Result<Answer, Failure>>>>;
+
+/// A home that is open for work.
+pub struct Ledger {
+    writer: Mutex<Writer>,
+    queue: Mutex<Vec<(Call, Slot)>>,
+}
+
+/// A point in a scroll's history that a question is asked of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AsOf {
+    /// All that is committed.
+    #[default]
+    Now,
+    /// The first lines, this many.
+    Size(u64),
+    /// Lines whose `at` is not after this.
+    Time(Moment),
+}
+
+impl Ledger {
+    /// A ledger over an open writer.
+    pub fn new(writer: Writer) -> Self {
+        Self { writer: Mutex::new(writer), queue: Mutex::new(Vec::new()) }
+    }
+
+    /// The writer, for one thing at a time.
+    pub fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect("a panic inside the writer ends the process")
+    }
+
+    /// Commits one call. Many threads may call this; their calls share syncs.
+    pub fn submit(&self, call: Call) -> Result<Answer, Failure> {
+        let slot: Slot = Arc::default();
+        self.queue.lock().expect("pushing cannot panic").push((call, slot.clone()));
+        let mut writer = self.writer();
+        if let Some(answer) = slot.lock().expect("setting cannot panic").take() {
+            return answer;
+        }
+        // Not answered yet, so it still stands in the queue: only a holder of the writer takes from there.
+        loop {
+            let taken: Vec<(Call, Slot)> = {
+                let mut queue = self.queue.lock().expect("pushing cannot panic");
+                let count = queue.len().min(TAKE_MAX);
+                queue.drain(..count).collect()
+            };
+            commit_taken(&mut writer, taken);
+            if let Some(answer) = slot.lock().expect("setting cannot panic").take() {
+                return answer;
+            }
+        }
+    }
+
+    /// Commits many calls of one caller, in order, in as few batches as they fit.
+    pub fn submit_all(&self, calls: Vec<Call>) -> Vec<Result<Answer, Failure>> {
+        let slots: Vec<Slot> = calls.iter().map(|_| Slot::default()).collect();
+        let taken = calls.into_iter().zip(slots.iter().cloned()).collect();
+        commit_taken(&mut self.writer(), taken);
+        let answer = |s: Slot| {
+            s.lock().expect("setting cannot panic").take().expect("each call was answered")
+        };
+        slots.into_iter().map(answer).collect()
+    }
+
+    /// The hosted engine of this name.
+    pub fn engine(&self, name: &str) -> Result<&'static dyn AnyEngine, Refusal> {
+        find_engine(self.writer().engines(), name)
+    }
+
+    /// Makes signed-state and ROOT current. Call it before the process ends.
+    pub fn flush(&self) -> Result<(), Failure> {
+        self.writer().publish()
+    }
+
+    /// Answers a report of an engine, as of a point in its history.
+    pub fn report(
+        &self,
+        engine: &str,
+        verb: &str,
+        question: &Map<String, Value>,
+        as_of: AsOf,
+    ) -> Result<(u64, Value), Failure> {
+        let writer = self.writer();
+        let engine = find_engine(writer.engines(), engine)?;
+        let spec = engine.reports().into_iter().find(|s| s.verb == verb).ok_or_else(|| {
+            Refusal::not_found(
+                "unknown_report",
+                format!("{} has no report {verb:?}", engine.name()),
+            )
+        })?;
+        let question = edge::admit(spec, question)?;
+        let view = View::at(&writer, engine, as_of)?;
+        let mut history = view.history();
+        let answer = engine.report(view.state(), &mut history, verb, &question)?;
+        Ok((view.size, answer))
+    }
+
+    /// Writes an engine's state and history in a foreign format.
+    pub fn export(&self, engine: &str, format: &str) -> Result<Export, Failure> {
+        let writer = self.writer();
+        let engine = find_engine(writer.engines(), engine)?;
+        let view = View::at(&writer, engine, AsOf::Now)?;
+        let mut history = view.history();
+        engine.export(view.state(), &mut history, format)
+    }
+
+    /// Reads a source into calls, without committing any.
+    pub fn import(
+        &self,
+        engine: &str,
+        format: Option<&str>,
+        source: Source<'_>,
+    ) -> Result<Import, Failure> {
+        let writer = self.writer();
+        let engine = find_engine(writer.engines(), engine)?;
+        let view = View::at(&writer, engine, AsOf::Now)?;
+        Ok(engine.import(view.state(), format, source)?)
+    }
+
+    /// Visits the lines of a scroll from `from` on, bytes and parsed, until `visit` returns false.
+    pub fn lines(
+        &self,
+        scroll: &str,
+        from: u64,
+        visit: &mut dyn FnMut(&[u8], &Line) -> bool,
+    ) -> Result<(), Failure> {
+        let writer = self.writer();
+        known_scroll(&writer, scroll)?;
+        Ok(walk(&*writer.store, scroll, from, u64::MAX, visit)?)
+    }
+
+    /// One line and its inclusion proof in the current tree, with the signed checkpoint.
+    pub fn prove(&self, scroll: &str, seq: u64) -> Result<Proven, Failure> {
+        let writer = self.writer();
+        let found = known_scroll(&writer, scroll)?;
+        let size = found.size();
+        if seq >= size {
+            let what = format!("{scroll} has {size} receipts; there is no {scroll}/{seq}");
+            return Err(Refusal::not_found("no_such_receipt", what).into());
+        }
+        let line = writer.store.read(scroll, seq, 1)?.pop().expect("it is below the size");
+        let path = found.tree.inclusion_proof(size, seq).expect("it is below the size");
+        let checkpoint = writer.notes.get(scroll).cloned().unwrap_or_default();
+        Ok(Proven { line, seq, path, checkpoint })
+    }
+
+    /// Sequence numbers of the lines that a call left.
+    pub fn find(&self, scroll: &str, id: &str) -> Result<Option<(u64, u32)>, Failure> {
+        let writer = self.writer();
+        Ok(known_scroll(&writer, scroll)?.group(id).map(|g| (g.first, g.of)))
+    }
+}
+
+/// A line with what shows that it is in the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// The line's bytes.
+    pub line: Vec<u8>,
+    /// Its leaf index.
+    pub seq: u64,
+    /// Inclusion proof, leaf to root.
+    pub path: Vec<Hash>,
+    /// Signed checkpoint it leads to.
+    pub checkpoint: String,
+}
+
+fn known_scroll<'a>(writer: &'a Writer, scroll: &str) -> Result<&'a Scroll, Refusal> {
+    writer.scrolls.get(scroll).ok_or_else(|| {
+        let known: Vec<_> = writer.scrolls.keys().cloned().collect();
+        Refusal::not_found("unknown_scroll", format!("this ledger has no scroll {scroll:?}")).hint(
+            format!(
+                "It has {}.",
+                if known.is_empty() { "none yet".into() } else { known.join(", ") }
+            ),
+        )
+    })
+}
+
+/// The engine of this name, or a refusal that lists the known ones.
+pub fn find_engine(
+    engines: &'static [&'static dyn AnyEngine],
+    name: &str,
+) -> Result<&'static dyn AnyEngine, Refusal> {
+    engines.iter().find(|e| e.name() == name).copied().ok_or_else(|| {
+        let known: Vec<_> = engines.iter().map(|e| e.name()).collect();
+        Refusal::not_found("unknown_engine", format!("there is no engine {name:?}"))
+            .hint(format!("There is {}.", known.join(", ")))
+    })
+}
+
+/// Commits what was taken from the queue, engine by engine, and fills the slots.
+fn commit_taken(writer: &mut Writer, taken: Vec<(Call, Slot)>) {
+    let set = |slot: &Slot, answer| *slot.lock().expect("setting cannot panic") = Some(answer);
+    let mut by_engine: Vec<(&'static dyn AnyEngine, Vec<Call>, Vec<Slot>)> = Vec::new();
+    for (call, slot) in taken {
+        match find_engine(writer.engines(), &call.engine) {
+            Err(refusal) => set(&slot, Err(refusal.into())),
+            Ok(engine) => {
+                let at = by_engine.iter().position(|g| g.0.name() == engine.name());
+                let at = at.unwrap_or_else(|| {
+                    by_engine.push((engine, Vec::new(), Vec::new()));
+                    by_engine.len() - 1
+                });
+                by_engine[at].1.push(call);
+                by_engine[at].2.push(slot);
+            }
+        }
+    }
+    for (engine, calls, slots) in by_engine {
+        for (answer, slot) in writer.commit(engine, calls).into_iter().zip(&slots) {
+            set(slot, answer);
+        }
+    }
+}
+
+/// Visits lines `[from, to)` of a scroll.
+fn walk(
+    store: &dyn Store,
+    scroll: &str,
+    from: u64,
+    to: u64,
+    visit: &mut dyn FnMut(&[u8], &Line) -> bool,
+) -> Result<(), Fault> {
+    let mut at = from;
+    while at < to {
+        let most = usize::try_from(to - at).unwrap_or(usize::MAX).min(CHUNK);
+        let lines = store.read(scroll, at, most)?;
+        if lines.is_empty() {
+            break;
+        }
+        for bytes in &lines {
+            let line = Line::parse(bytes).map_err(|e| Fault {
+                retryable: false,
+                ..Fault::new(
+                    "line_unreadable",
+                    format!("{scroll}/{at} does not read any more: {e}"),
+                )
+            })?;
+            if !visit(bytes, &line) {
+                return Ok(());
+            }
+            at += 1;
+        }
+    }
+    Ok(())
+}
+
+/// An engine's state at one point of its history.
+struct View<'a> {
+    writer: &'a Writer,
+    scroll: &'static str,
+    size: u64,
+    /// The state, where it is not the current one.
+    own: Option<Box<dyn AnyState>>,
+    blank: Option<Box<dyn AnyState>>,
+}
+
+impl<'a> View<'a> {
+    fn at(
+        writer: &'a Writer,
+        engine: &'static dyn AnyEngine,
+        as_of: AsOf,
+    ) -> Result<Self, Failure> {
+        writer.usable_for_reading()?;
+        let scroll = engine.scroll();
+        let now = writer.scrolls.get(scroll).map_or(0, Scroll::size);
+        let mut view = Self { writer, scroll, size: now, own: None, blank: None };
+        match as_of {
+            AsOf::Now => {}
+            AsOf::Size(size) if size >= now => {}
+            _ => {
+                let mut state = engine.blank();
+                let types = engine.types();
+                let mut size = 0;
+                walk(&*writer.store, scroll, 0, now, &mut |_, line| {
+                    let inside = match as_of {
+                        AsOf::Now => true,
+                        AsOf::Size(limit) => size < limit,
+                        AsOf::Time(time) => line.at <= time,
+                    };
+                    if inside {
+                        // The ledger's own receipts are no business of the engine, here as in the live fold.
+                        if types.contains(&line.kind.as_str()) {
+                            engine.fold(&mut *state, line);
+                        }
+                        size += 1;
+                    }
+                    inside
+                })?;
+                state.promote();
+                view.size = size;
+                view.own = Some(state);
+            }
+        }
+        if !writer.scrolls.contains_key(scroll) {
+            view.blank = Some(engine.blank());
+        }
+        Ok(view)
+    }
+
+    fn state(&self) -> &dyn AnyState {
+        match (&self.own, &self.blank) {
+            (Some(own), _) => &**own,
+            (None, Some(blank)) => &**blank,
+            (None, None) => &*self.writer.scroll(self.scroll).state,
+        }
+    }
+
+    fn history(&self) -> Walk<'_> {
+        Walk { store: &*self.writer.store, scroll: self.scroll, size: self.size }
+    }
+}
+
+/// History read line by line from the store.
+struct Walk<'a> {
+    store: &'a dyn Store,
+    scroll: &'static str,
+    size: u64,
+}
+
+impl History for Walk<'_> {
+    fn scan(&mut self, terms: &[Term], visit: &mut dyn FnMut(&Line) -> bool) -> Result<(), Fault> {
+        walk(self.store, self.scroll, 0, self.size, &mut |_, line| {
+            let fits = terms.iter().all(|t| satisfies(line, t));
+            !fits || visit(line)
+        })
+    }
+}
+
+fn satisfies(line: &Line, term: &Term) -> bool {
+    match term.field.as_str() {
+        "type" => line.kind == term.value,
+        "op" => line.op == term.value,
+        "id" => line.id == term.value,
+        "actor" => line.actor == term.value,
+        field => match line.body.get(field) {
+            Some(Value::String(text)) => *text == term.value,
+            Some(other) => other.to_string().as_str() == term.value,
+            None => false,
+        },
+    }
+}
+
+/// State of every scroll as JSON, for laws and `vm status`.
+pub fn dump(writer: &mut Writer) -> HashMap<String, Value> {
+    writer.scrolls.iter_mut().map(|(name, scroll)| (name.clone(), scroll.state.dump())).collect()
+}

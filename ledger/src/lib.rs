@@ -1,0 +1,32 @@
+//! The only writer of a VaultMesh home.
+//!
+//! A call goes straight down through [`commit`]: gate, once, plan, seal, append, take in, sign, publish. The commit
+//! point is one fdatasync; an answer leaves only after it, with a signed checkpoint. [`open`](writer::Writer::open)
+//! recovers what a crash left, by the same function that takes committed lines in.
+//!
+//! Synchronous on purpose: one writer for each scroll, a pool that signs, no runtime.
+
+pub mod audit;
+pub mod backup;
+pub mod clock;
+pub mod commit;
+pub mod doctor;
+pub mod fs;
+pub mod fsck;
+pub mod guard;
+pub mod heads;
+pub mod home;
+pub mod keys;
+pub mod ledger;
+pub mod lock;
+mod open;
+pub mod recover;
+pub mod scroll;
+pub mod segments;
+pub mod store;
+pub mod tiles;
+pub mod writer;
+
+pub use ledger::{AsOf, Ledger, Proven, dump, find_engine};
+pub use open::lay_out;
+pub use writer::{Answer, Outside, Settings, Writer, root_path};

@@ -1,0 +1,91 @@
+//! One owner: the process that holds the lock file. The kernel frees it when the process dies, however it dies.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use vm_contracts::{Failure, Fault, Refusal, RefusalKind};
+
+/// Name of the lock file in the home.
+pub const LOCK: &str = "lock";
+const POLL: Duration = Duration::from_millis(20);
+
+/// Held while this process owns the home.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Waits at most `wait` for the lock, then refuses with the owner's name.
+    pub fn acquire(home: &Path, wait: Duration) -> Result<Self, Failure> {
+        let path = home.join(LOCK);
+        let io = |e: std::io::Error| {
+            let what = format!("cannot lock {}: {e}", path.display());
+            Failure::Fault(
+                Fault::new("lock_failed", what)
+                    .hint("The home must be writable and its file system must know locks."),
+            )
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io)?;
+        let began = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(e)) => return Err(io(e)),
+                Err(TryLockError::WouldBlock) if began.elapsed() >= wait => {
+                    return Err(busy(&mut file, home, wait).into());
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(POLL),
+            }
+        }
+        let owner = format!("{} {}\n", std::process::id(), command());
+        // The name only serves error messages of others; the lock holds without it.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(owner.as_bytes()));
+        Ok(Self { _file: file })
+    }
+}
+
+fn command() -> String {
+    let words: Vec<String> = std::env::args().take(3).collect();
+    let text: String = words.join(" ").chars().filter(|c| !c.is_control()).take(120).collect();
+    text
+}
+
+fn busy(file: &mut File, home: &Path, wait: Duration) -> Refusal {
+    let mut owner = String::new();
+    let _ = file.read_to_string(&mut owner);
+    let (pid, what) = owner.trim().split_once(' ').unwrap_or(("unknown", ""));
+    let message = format!(
+        "{} is owned by process {pid} ({what}); waited {} s for it",
+        home.display(),
+        wait.as_secs()
+    );
+    Refusal::new("home_busy", RefusalKind::Unavailable, message)
+        .hint("Wait until it ends, or stop it; two processes never write one home.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_owner_is_refused_by_name_and_the_lock_falls_with_its_holder() {
+        let home = tempfile::tempdir().unwrap();
+        let first = Lock::acquire(home.path(), Duration::ZERO).unwrap();
+        let refused = Lock::acquire(home.path(), Duration::ZERO).unwrap_err();
+        assert_eq!(refused.code(), "home_busy");
+        assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
+        drop(first);
+        Lock::acquire(home.path(), Duration::ZERO).unwrap();
+    }
+}

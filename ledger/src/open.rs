@@ -1,0 +1,327 @@
+//! Opening: what stands on disk becomes a writer, or a named reason why not.
+
+use crate::fs::Fs;
+use crate::guard::{Guard, Signed};
+use crate::keys::Keys;
+use crate::recover::recover;
+use crate::scroll::Scroll;
+use crate::segments::{SEGMENT_LINES, Segments};
+use crate::store::Store;
+use crate::writer::{
+    CLOCK, CLOCK_JUMP_MS, Outside, RESERVE, RESERVE_BYTES, Settings, Writer, root_path,
+};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::sync::Arc;
+use vm_contracts::{AnyEngine, Corrupt, Failure, Fault, Refusal, RefusalKind};
+use vm_receipts::moment::Moment;
+use vm_scrolls::checkpoint::Checkpoint;
+use vm_scrolls::note::Vkey;
+
+impl Writer {
+    /// Opens the home behind `outside.fs`: recovers every scroll, takes its lines in, compares them with what was
+    /// signed, and signs what was not.
+    pub fn open(outside: Outside, settings: Settings, keys: Keys) -> Result<Self, Failure> {
+        Self::open_with_files_of(SEGMENT_LINES, outside, settings, keys)
+    }
+
+    /// Opens a home whose receipt files hold `per_file` lines each, so that a campaign can cross their borders often.
+    /// Every released home has [`SEGMENT_LINES`].
+    #[doc(hidden)]
+    pub fn open_with_files_of(
+        per_file: u64,
+        outside: Outside,
+        settings: Settings,
+        keys: Keys,
+    ) -> Result<Self, Failure> {
+        let mut messages = Vec::new();
+        let guard = Guard::load(&*outside.fs, &settings.ledger, &mut messages)?;
+        let mut names: BTreeSet<String> =
+            guard.scrolls().map(|(name, _)| name.to_owned()).collect();
+        let found = outside.fs.list("receipts").map_err(|e| fault("list", "receipts", &e))?;
+        names.extend(found.into_iter().filter(|n| vm_receipts::line::is_scroll(n)));
+        let mut layouts = HashMap::new();
+        let mut damage = BTreeMap::new();
+        for name in &names {
+            let signed = guard.get(name).map_or(0, |s| s.size);
+            let recovered = recover(&*outside.fs, name, signed, per_file)?;
+            messages.extend(recovered.notes);
+            layouts.insert(name.clone(), recovered.layout);
+            damage.extend(recovered.damage.map(|d| (name.clone(), d)));
+        }
+        let segments = Arc::new(Segments::with_files_of(per_file, outside.fs.clone(), layouts));
+        let mut writer = Self::over(outside, settings, keys, segments.clone(), guard);
+        writer.segments = Some(segments);
+        writer.damage = damage;
+        writer.messages = messages;
+        for name in names {
+            writer.open_scroll(&name)?;
+        }
+        writer.check_clock();
+        writer.publish()?;
+        writer.keep_reserve();
+        Ok(writer)
+    }
+
+    /// A writer over any store, with nothing taken in yet.
+    pub fn over(
+        outside: Outside,
+        settings: Settings,
+        keys: Keys,
+        store: Arc<dyn Store>,
+        guard: Guard,
+    ) -> Self {
+        let issuer_did = keys.issuer.public().did();
+        Self {
+            fs: outside.fs,
+            store,
+            segments: None,
+            published_ms: outside.clock.read().uptime_ms,
+            clock: outside.clock,
+            entropy: outside.entropy,
+            gate: outside.gate,
+            engines: outside.engines,
+            settings,
+            keys,
+            issuer_did,
+            scrolls: BTreeMap::new(),
+            guard,
+            notes: BTreeMap::new(),
+            unpublished: BTreeSet::new(),
+            damage: BTreeMap::new(),
+            stopped: None,
+            full: false,
+            clock_jump: None,
+            messages: Vec::new(),
+        }
+    }
+
+    fn open_scroll(&mut self, name: &str) -> Result<(), Failure> {
+        let engine = self.engines.iter().find(|e| e.scroll() == name).copied();
+        self.scrolls.insert(name.to_owned(), Scroll::new(name, engine));
+        if engine.is_none() {
+            let what = format!("no engine of this version writes the scroll {name}");
+            self.scroll_mut(name).read_only =
+                Some(Refusal::new("unknown_scroll", RefusalKind::Unavailable, what));
+        }
+        self.catch_up(name)?;
+        if let Some(found) = self.damage.get(name) {
+            let what = format!(
+                "{name} is read-only: {}, line {}, byte {}: {}",
+                found.file, found.line, found.byte, found.claim
+            );
+            let hint = format!(
+                "Lines from {} on may have been acknowledged. `vm accept-cut {name}` sets them aside and leaves a receipt.",
+                found.from
+            );
+            self.scroll_mut(name).read_only =
+                Some(Refusal::new("damaged_tail", RefusalKind::Unavailable, what).hint(hint));
+        }
+        self.compare_with_signed(name)?;
+        self.compare_with_root(name)?;
+        let size = self.scroll(name).size();
+        let signed = self.guard.get(name).map_or(0, |s| s.size);
+        if size > signed {
+            self.messages.push(format!(
+                "{name}: {} lines were durable but not signed yet; they are signed now",
+                size - signed
+            ));
+        }
+        match size {
+            0 => Ok(()),
+            _ => {
+                self.sign(name)?;
+                if size == signed && self.root_is_current(name) {
+                    self.unpublished.remove(name);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The lines must reach as far as signed-state says, with the root it says.
+    fn compare_with_signed(&self, name: &str) -> Result<(), Failure> {
+        let Some(Signed { size, root }) = self.guard.get(name) else { return Ok(()) };
+        let scroll = self.scroll(name);
+        match scroll.tree.root_at(size) {
+            None => Err(Failure::Corrupt(Corrupt {
+                file: crate::segments::scroll_dir(name),
+                line: Some(scroll.size()),
+                byte: None,
+                claim: format!(
+                    "{name} was signed up to {size} lines, but only {} are there: lines were removed, or an older copy of the home was put back",
+                    scroll.size()
+                ),
+                hint: Some("Put the newest copy back. If there is none, `vm restore` opens the older one under a new node name and leaves a receipt.".into()),
+            })),
+            Some(found) if found != root => Err(Failure::Corrupt(Corrupt {
+                file: crate::segments::scroll_dir(name),
+                line: None,
+                byte: None,
+                claim: format!("the first {size} lines of {name} do not have the root that was signed for them: one of them was changed"),
+                hint: Some("`vm verify` names the line and what is still provable.".into()),
+            })),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// ROOT may be behind or gone, and is then written again; it may never be ahead, different or foreign.
+    fn compare_with_root(&mut self, name: &str) -> Result<(), Failure> {
+        let path = root_path(name);
+        let bytes = match self.fs.read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                if self.guard.get(name).is_some() {
+                    self.messages.push(format!("{path} was missing and is written again"));
+                }
+                return Ok(());
+            }
+            Err(e) => return Err(fault("read", &path, &e)),
+        };
+        let corrupt = |claim: String, hint: &str| {
+            Failure::Corrupt(Corrupt {
+                file: path.clone(),
+                line: None,
+                byte: None,
+                claim,
+                hint: Some(hint.to_owned()),
+            })
+        };
+        let again = "Nothing was changed. If the lines are right, remove this file: it is signed again from them.";
+        let vkey =
+            Vkey::new(&self.settings.origin(name), self.keys.log.public()).map_err(|e| Fault {
+                retryable: false,
+                ..Fault::new("bad_origin", format!("{}: {e}", self.settings.origin(name)))
+            })?;
+        let (checkpoint, _) =
+            Checkpoint::open(&bytes, &[vkey]).map_err(|e| corrupt(e.to_string(), again))?;
+        let scroll = self.scroll(name);
+        match scroll.tree.root_at(checkpoint.size) {
+            None => Err(corrupt(
+                format!(
+                    "it is signed for {} lines, but only {} are there",
+                    checkpoint.size,
+                    scroll.size()
+                ),
+                "Lines were removed after they were signed. Put the newest copy back.",
+            )),
+            Some(root) if root != checkpoint.root => Err(corrupt(
+                format!("its root is not the root over the first {} lines", checkpoint.size),
+                "`vm verify` names the line and what is still provable.",
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn root_is_current(&self, name: &str) -> bool {
+        let note = self.notes.get(name).map(String::as_bytes);
+        self.fs.read(&root_path(name)).ok().as_deref() == note
+    }
+
+    /// Compares the wall clock's way since the last process with the monotonic clock's.
+    fn check_clock(&mut self) {
+        let Ok(bytes) = self.fs.read(CLOCK) else { return };
+        let Ok(before) = serde_json::from_slice::<Value>(&bytes) else { return };
+        let now = self.clock.read();
+        let wall = before["wall"].as_str().and_then(|t| Moment::parse(t).ok());
+        let (Some(wall), Some(uptime)) = (wall, before["uptime_ms"].as_u64()) else { return };
+        if before["boot"] != now.boot.as_str() || now.uptime_ms < uptime {
+            return;
+        }
+        let passed = i64::try_from(now.uptime_ms - uptime).unwrap_or(i64::MAX);
+        let ahead = now.wall.unix_ms().saturating_sub(wall.unix_ms()).saturating_sub(passed);
+        if ahead > CLOCK_JUMP_MS {
+            self.clock_jump = Some(ahead);
+        }
+    }
+
+    /// Keeps space for the way out of a full disk; without room for it there is nothing to keep.
+    fn keep_reserve(&mut self) {
+        let there = self.fs.len(RESERVE).is_ok_and(|len| len == Some(RESERVE_BYTES as u64));
+        if !there {
+            let _ = self
+                .fs
+                .write(RESERVE, &vec![0u8; RESERVE_BYTES])
+                .and_then(|()| self.fs.sync(RESERVE));
+        }
+    }
+
+    /// `vm clock accept`: the jump is real. A receipt in every scroll says so.
+    pub fn accept_clock(&mut self) -> Result<u64, Failure> {
+        let Some(ahead_ms) = self.clock_jump.take() else {
+            return Err(
+                Refusal::not_found("no_clock_jump", "there is no clock jump to accept").into()
+            );
+        };
+        let open =
+            |(name, scroll): (&String, &Scroll)| scroll.read_only.is_none().then(|| name.clone());
+        let names: Vec<String> = self.scrolls.iter().filter_map(open).collect();
+        let mut left = 0;
+        for name in &names {
+            let body = serde_json::Map::from_iter([("ahead_ms".to_owned(), Value::from(ahead_ms))]);
+            let id = self.fresh_id();
+            self.append_own(name, "ledger_clock_accepted", "ledger.clock_accept", &id, body)?;
+            left += 1;
+        }
+        self.publish()?;
+        self.save_clock();
+        Ok(left)
+    }
+
+    /// `vm accept-cut`: sets lines aside that do not read, and leaves a receipt that says so.
+    pub fn accept_cut(&mut self, name: &str) -> Result<Vec<String>, Failure> {
+        let Some(found) = self.damage.get(name).cloned() else {
+            let what = format!("{name} has no damaged lines to set aside");
+            return Err(Refusal::not_found("nothing_to_cut", what).into());
+        };
+        let segments = self.segments.clone().expect("damage is found in files only");
+        let signed = self.guard.get(name).map_or(0, |s| s.size);
+        let (layout, notes) = crate::recover::cut(&*self.fs, name, found.from, signed, segments.per_file())?;
+        segments.set_layout(name, layout);
+        self.damage.remove(name);
+        self.scroll_mut(name).read_only = None;
+        let body = serde_json::Map::from_iter([
+            ("claim".to_owned(), Value::from(found.claim.clone())),
+            ("cut_from".to_owned(), Value::from(found.from)),
+            ("file".to_owned(), Value::from(found.file.clone())),
+        ]);
+        let id = self.fresh_id();
+        self.append_own(name, "ledger_cut_accepted", "ledger.accept_cut", &id, body)?;
+        self.publish()?;
+        Ok(notes)
+    }
+
+    /// `vm restore`: the first receipt after a home was put back from a backup.
+    pub fn mark_restored(&mut self, lost_up_to: &BTreeMap<String, u64>) -> Result<(), Failure> {
+        let names: Vec<String> = self.scrolls.keys().cloned().collect();
+        for name in names {
+            let size = self.scroll(&name).size();
+            let mut body = serde_json::Map::from_iter([
+                ("restored_size".to_owned(), Value::from(size)),
+                ("origin".to_owned(), Value::from(self.settings.origin(&name))),
+            ]);
+            if let Some(lost) = lost_up_to.get(&name).filter(|lost| **lost > size) {
+                body.insert("lost_up_to".to_owned(), Value::from(*lost));
+            }
+            let id = self.fresh_id();
+            self.append_own(&name, "ledger_restored", "ledger.restore", &id, body)?;
+        }
+        self.publish()
+    }
+
+    /// Engines this ledger hosts.
+    pub fn engines(&self) -> &'static [&'static dyn AnyEngine] {
+        self.engines
+    }
+}
+
+fn fault(what: &str, path: &str, e: &io::Error) -> Failure {
+    Fault::new("open_failed", format!("cannot {what} {path}: {e}")).into()
+}
+
+/// Lays out an empty home's ledger files: both copies of signed-state.
+pub fn lay_out(fs: &dyn Fs, ledger: &str) -> io::Result<()> {
+    crate::fs::make_dir(fs, "receipts")?;
+    Guard::new(ledger).save(fs)
+}

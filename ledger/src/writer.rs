@@ -1,0 +1,367 @@
+//! The one writer of a home: what it holds, and what it does outside the commit loop.
+
+use crate::clock::{Clock, Entropy, uuid_v7};
+use crate::commit::{Appended, with_record_digests};
+use crate::fs::{Fs, replace};
+use crate::guard::{Guard, Signed};
+use crate::keys::Keys;
+use crate::recover::Damage;
+use crate::scroll::Scroll;
+use crate::segments::Segments;
+use crate::store::Store;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use vm_contracts::{
+    AnyEngine, Corrupt, Failure, Fault, Gate, Lost, Map, Refusal, RefusalKind, Value,
+};
+use vm_receipts::intent;
+use vm_receipts::line::{Line, Part, Prev};
+use vm_receipts::moment::Moment;
+use vm_scrolls::checkpoint::Checkpoint;
+use vm_scrolls::tree::Hash;
+
+/// How far behind the lines signed-state and ROOT may be while work goes on.
+const PUBLISH_MS: u64 = 1_000;
+/// A jump of the wall clock beyond the monotonic one that a person must accept.
+pub const CLOCK_JUMP_MS: i64 = 3_600_000;
+/// File that keeps space for the way out of a full disk.
+pub const RESERVE: &str = "reserve";
+/// Size of that file.
+pub const RESERVE_BYTES: usize = 1 << 20;
+/// File with the clock's last reading, for the jump check across processes.
+pub const CLOCK: &str = "clock";
+
+/// Who this ledger is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Ledger id, drawn at init.
+    pub ledger: String,
+    /// First part of every origin.
+    pub domain: String,
+    /// Second part of every origin, and `context.node` of every line.
+    pub node: String,
+    /// Whether this home is a demonstration; stands in every line.
+    pub demo: bool,
+}
+
+impl Settings {
+    /// Origin of a scroll's checkpoints.
+    pub fn origin(&self, scroll: &str) -> String {
+        format!("{}/{}/{scroll}", self.domain, self.node)
+    }
+}
+
+/// What a ledger needs from outside.
+#[derive(Clone)]
+pub struct Outside {
+    /// The disk.
+    pub fs: Arc<dyn Fs>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// Who may do what.
+    pub gate: Arc<dyn Gate>,
+    /// The engines.
+    pub engines: &'static [&'static dyn AnyEngine],
+}
+
+/// What a committed call is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The scroll.
+    pub scroll: String,
+    /// Sequence number of the first line.
+    pub first: u64,
+    /// The lines, byte for byte, without line ends.
+    pub lines: Vec<Vec<u8>>,
+    /// An inclusion proof for each, against `checkpoint`.
+    pub proofs: Vec<Vec<Hash>>,
+    /// Signed checkpoint that covers them.
+    pub checkpoint: String,
+    /// The call had been committed before; nothing was appended now.
+    pub existing: bool,
+}
+
+/// The only thing that appends.
+pub struct Writer {
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) store: Arc<dyn Store>,
+    /// The store again, where it is files of this home.
+    pub(crate) segments: Option<Arc<Segments>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) engines: &'static [&'static dyn AnyEngine],
+    pub(crate) settings: Settings,
+    pub(crate) keys: Keys,
+    pub(crate) issuer_did: String,
+    pub(crate) scrolls: BTreeMap<String, Scroll>,
+    /// Highest size and root signed; ahead of its files by at most what is in `unpublished`.
+    pub(crate) guard: Guard,
+    /// Last signed checkpoint of each scroll.
+    pub(crate) notes: BTreeMap<String, String>,
+    /// Scrolls whose ROOT is behind.
+    pub(crate) unpublished: BTreeSet<String>,
+    pub(crate) published_ms: u64,
+    /// Lines that do not read above signed-state, by scroll.
+    pub(crate) damage: BTreeMap<String, Damage>,
+    /// Why nothing may be done any more.
+    pub(crate) stopped: Option<String>,
+    /// There was no space; only what frees space or says so goes on.
+    pub(crate) full: bool,
+    /// A wall clock that jumped ahead: what it showed, and by how much too late.
+    pub(crate) clock_jump: Option<i64>,
+    /// What opening found and did, for people.
+    pub(crate) messages: Vec<String>,
+}
+
+impl Writer {
+    /// A scroll that is known to be there.
+    pub(crate) fn scroll(&self, name: &str) -> &Scroll {
+        self.scrolls.get(name).expect("BUG: the scroll was ensured before")
+    }
+
+    /// A scroll that is known to be there.
+    pub(crate) fn scroll_mut(&mut self, name: &str) -> &mut Scroll {
+        self.scrolls.get_mut(name).expect("BUG: the scroll was ensured before")
+    }
+
+    /// Whether anything may still be done.
+    pub(crate) fn usable(&self) -> Result<(), Failure> {
+        if let Some(why) = &self.stopped {
+            return Err(Failure::Lost(Lost { message: format!("this ledger stopped: {why}") }));
+        }
+        match self.full {
+            true => Err(self.no_space().into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Stops for good: what memory holds may differ from what the disk holds, so nothing is answered from it.
+    pub(crate) fn stop(&mut self, why: String) -> Failure {
+        self.stopped.get_or_insert_with(|| why.clone());
+        Failure::Lost(Lost { message: why })
+    }
+
+    /// Whether reads may be answered from memory.
+    pub(crate) fn usable_for_reading(&self) -> Result<(), Failure> {
+        match &self.stopped {
+            Some(why) => {
+                Err(Failure::Lost(Lost { message: format!("this ledger stopped: {why}") }))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn no_space(&self) -> Refusal {
+        Refusal::new(
+            "no_space",
+            RefusalKind::Unavailable,
+            "there is no space left for receipts; nothing was written, and the ledger is read-only now",
+        )
+        .hint("Free some space, then run the command again.")
+    }
+
+    /// Read-only from now on, with the reserve freed so that signed-state and ROOT can still be written.
+    pub(crate) fn out_of_space(&mut self, what: &str) {
+        self.full = true;
+        self.messages.push(format!("no space: {what}"));
+        // Losing the reserve is the point; failing to free it only leaves less room for the way out.
+        let _ = self.fs.remove(RESERVE).and_then(|()| self.fs.sync_dir(""));
+    }
+
+    pub(crate) fn fresh_id(&self) -> String {
+        uuid_v7(self.clock.read().wall, &*self.entropy)
+    }
+
+    /// Time of the next batch: the clock's, never before the last line's.
+    pub(crate) fn now(&self, last: Option<Moment>) -> Result<Moment, Failure> {
+        if let Some(ahead_ms) = self.clock_jump {
+            let what = format!(
+                "the wall clock is {} minutes further than the time that has passed since this ledger was last used",
+                ahead_ms / 60_000
+            );
+            return Err(Refusal::new("clock_jumped", RefusalKind::Unavailable, what)
+                .hint("Set the clock right, or run `vm clock accept`; it leaves a receipt.")
+                .into());
+        }
+        let wall = self.clock.read().wall;
+        Ok(last.map_or(wall, |last| wall.max(last)))
+    }
+
+    pub(crate) fn checkpoint(&self, name: &str, signed: Signed) -> Checkpoint {
+        Checkpoint { origin: self.settings.origin(name), size: signed.size, root: signed.root }
+    }
+
+    /// Makes sure an engine's scroll is there, beginning with its `ledger_open`.
+    pub(crate) fn ensure_scroll(&mut self, engine: &'static dyn AnyEngine) -> Result<(), Failure> {
+        let name = engine.scroll();
+        if !self.scrolls.contains_key(name) {
+            self.scrolls.insert(name.to_owned(), Scroll::new(name, Some(engine)));
+            self.catch_up(name)?;
+        }
+        if self.scroll(name).size() > 0 {
+            return Ok(());
+        }
+        let body = self.genesis(name);
+        self.append_own(name, "ledger_open", "ledger.open", "genesis", body)
+    }
+
+    /// What `ledger_open` says: which ledger, which keys, which rules.
+    fn genesis(&self, name: &str) -> Map<String, Value> {
+        let body = json!({
+            "domain": self.settings.domain,
+            "format": 1,
+            "issuer": self.issuer_did,
+            "leaf_rule": "jcs-line",
+            "ledger": self.settings.ledger,
+            "log_vkey": self.vkey(name),
+            "node": self.settings.node,
+        });
+        body.as_object().cloned().expect("an object was written above")
+    }
+
+    /// The line of log.vkey for a scroll.
+    pub fn vkey(&self, scroll: &str) -> String {
+        self.keys.vkey(&self.settings.origin(scroll))
+    }
+
+    /// Appends a receipt of the ledger itself. Lost races are run again until the receipt stands or another has its id.
+    pub(crate) fn append_own(
+        &mut self,
+        name: &str,
+        kind: &str,
+        op: &str,
+        id: &str,
+        body: Map<String, Value>,
+    ) -> Result<(), Failure> {
+        loop {
+            self.usable()?;
+            if self.scroll(name).group(id).is_some() {
+                return Ok(());
+            }
+            let scroll = self.scroll(name);
+            let prev = Prev { size: scroll.size(), root: scroll.root() };
+            let at = self.now(scroll.last_at)?;
+            let line = self.own_line(name, prev, at, kind, op, id, &body)?;
+            let sealed = self.seal(std::slice::from_ref(&line))?;
+            self.scroll_mut(name).fold(&line);
+            match self.append(name, &prev, &sealed)? {
+                Appended::LostRace => continue,
+                Appended::Yes => {
+                    self.promote(name, &sealed);
+                    return self.sign(name);
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of a line, named at the one call")]
+    fn own_line(
+        &self,
+        name: &str,
+        prev: Prev,
+        at: Moment,
+        kind: &str,
+        op: &str,
+        id: &str,
+        body: &Map<String, Value>,
+    ) -> Result<Line, Failure> {
+        let digest = intent::intent_digest(op, body).map_err(|e| Fault {
+            retryable: false,
+            ..Fault::new("seal_failed", format!("{op}: {e}"))
+        })?;
+        let mut line = self.blank_line(name, prev.size, Part { n: 1, of: 1 }, prev, at);
+        line.kind = kind.to_owned();
+        line.op = op.to_owned();
+        line.id = id.to_owned();
+        line.intent = digest;
+        line.actor = self.issuer_did.clone();
+        line.body = body.clone();
+        Ok(with_record_digests(line))
+    }
+
+    /// Takes in lines that stand in the store beyond what this writer knows.
+    pub(crate) fn catch_up(&mut self, name: &str) -> Result<(), Failure> {
+        const CHUNK: usize = 4_096;
+        loop {
+            let from = self.scroll(name).size();
+            let lines = self.store.read(name, from, CHUNK)?;
+            if lines.is_empty() {
+                break;
+            }
+            for bytes in &lines {
+                self.take_in_bytes(name, bytes)?;
+            }
+        }
+        self.scroll_mut(name).promote();
+        Ok(())
+    }
+
+    fn take_in_bytes(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let seq = self.scroll(name).size();
+        let (first, byte) = self.segments.as_ref().map_or((0, 0), |s| s.layout_place(name, seq));
+        let file = crate::segments::segment_path(name, first);
+        let scroll = self.scroll_mut(name);
+        let number = seq - first + 1;
+        let corrupt = |at: u64, claim: String| {
+            Failure::Corrupt(scroll_corrupt(&file, number, byte + at, claim))
+        };
+        let line = Line::parse(bytes).map_err(|e| corrupt(e.at as u64, e.message))?;
+        scroll.check(&line).map_err(|claim| corrupt(0, claim))?;
+        scroll.take_in(&line, bytes, false);
+        Ok(())
+    }
+
+    /// Step 10 when the last time is long enough ago; a crash before it costs nothing but work at the next open.
+    pub(crate) fn publish_when_due(&mut self) -> Result<(), Failure> {
+        let now = self.clock.read().uptime_ms;
+        match now.saturating_sub(self.published_ms) >= PUBLISH_MS {
+            true => self.publish(),
+            false => Ok(()),
+        }
+    }
+
+    /// Step 10: signed-state first, in both places, then each ROOT that is behind.
+    pub fn publish(&mut self) -> Result<(), Failure> {
+        if self.unpublished.is_empty() || self.stopped.is_some() {
+            return Ok(());
+        }
+        if let Err(e) = self.guard.save(&*self.fs) {
+            return Err(self.stop(format!("signed-state could not be written: {e}")));
+        }
+        for name in std::mem::take(&mut self.unpublished) {
+            let note = self.notes.get(&name).cloned().unwrap_or_default();
+            if let Err(e) = replace(&*self.fs, &root_path(&name), note.as_bytes()) {
+                return Err(self.stop(format!("{} could not be written: {e}", root_path(&name))));
+            }
+        }
+        self.published_ms = self.clock.read().uptime_ms;
+        self.save_clock();
+        Ok(())
+    }
+
+    /// Keeps the clock's reading for the jump check of the next process. Losing it only skips that check once.
+    pub(crate) fn save_clock(&self) {
+        let reading = self.clock.read();
+        let text = json!({"boot": reading.boot, "uptime_ms": reading.uptime_ms, "wall": reading.wall.to_string()});
+        let _ = self.fs.write(CLOCK, format!("{text}\n").as_bytes());
+    }
+}
+
+fn scroll_corrupt(file: &str, line: u64, byte: u64, claim: String) -> Corrupt {
+    Corrupt {
+        file: file.to_owned(),
+        line: Some(line),
+        byte: Some(byte),
+        claim,
+        hint: Some("Nothing was changed. `vm verify` says what is still provable.".into()),
+    }
+}
+
+/// Path of a scroll's signed checkpoint.
+pub fn root_path(scroll: &str) -> String {
+    format!("ROOT.{scroll}.txt")
+}
