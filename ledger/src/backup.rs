@@ -6,11 +6,12 @@
 //! and with it a new origin.
 
 use crate::audit::{self_asserted_trust, verify_home};
-use crate::fs::{Disk, Fs, GUARD, replace};
+use crate::fs::{Disk, Fs, replace};
 use crate::guard::{Guard, SIGNED_STATE, outside};
 use crate::home::{self, KEYS, io_fault, make_private, write_new, write_public_keys};
 use crate::keys::{ISSUER, Keys, LOG};
 use crate::ledger::Ledger;
+use crate::lock::{LOCK, Lock};
 use crate::segments::scroll_dir;
 use crate::writer::{Settings, root_path};
 use std::collections::BTreeMap;
@@ -19,8 +20,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use vm_contracts::{AnyEngine, Corrupt, Failure, Gate, Refusal};
+use vm_contracts::{AnyEngine, Corrupt, Failure, Gate, Refusal, RefusalKind};
 use vm_receipts::digest::Sha256;
+use vm_receipts::line::Line;
+use vm_scrolls::verdict::Outcome;
 
 /// Configuration file of a home.
 pub const CONFIG: &str = "vaultmesh.toml";
@@ -53,10 +56,20 @@ pub struct Restored {
 pub fn backup(ledger: &Ledger, home: &Path, to: &Path, with_keys: bool) -> Result<Backup, Failure> {
     let mut writer = ledger.writer();
     writer.publish()?;
+    if let Some((scroll, _)) = writer.damage.iter().next() {
+        let what = format!("{scroll} has damaged lines, and a backup must be whole");
+        return Err(Refusal::new("damaged_tail", RefusalKind::Unavailable, what)
+            .hint(format!("Put them back, or run `vm accept-cut {scroll}` first. Until then copy the home as it is."))
+            .into());
+    }
     refuse_inhabited(to)?;
     make_private(to).map_err(|e| io_fault("make", to, &e))?;
-    let scrolls: Vec<(String, u64)> =
-        writer.scrolls.iter().map(|(n, s)| (n.clone(), s.size())).collect();
+    let scrolls: Vec<(String, u64)> = writer
+        .scrolls
+        .iter()
+        .filter(|(_, s)| s.size() > 0)
+        .map(|(n, s)| (n.clone(), s.size()))
+        .collect();
     let mut names: Vec<String> = vec![CONFIG.into(), SIGNED_STATE.into()];
     for public in ["issuer.did", "log.vkey", "trust.txt"] {
         names.push(format!("{KEYS}/{public}"));
@@ -94,6 +107,7 @@ fn copy_all(home: &Path, to: &Path, names: &[String]) -> Result<(u64, u64), Fail
         let parent = path.parent().unwrap_or(to);
         make_private(parent).map_err(|e| io_fault("make", parent, &e))?;
         write_new(&path, &content).map_err(|e| io_fault("write", &path, &e))?;
+        sync_dirs(parent, to)?;
         let hash = Sha256::of(&content).to_string();
         manifest += &format!("{}  {name}\n", hash.trim_start_matches("sha256:"));
         files += 1;
@@ -101,8 +115,17 @@ fn copy_all(home: &Path, to: &Path, names: &[String]) -> Result<(u64, u64), Fail
     }
     let path = to.join(MANIFEST);
     write_new(&path, manifest.as_bytes()).map_err(|e| io_fault("write", &path, &e))?;
-    File::open(to).and_then(|d| d.sync_all()).map_err(|e| io_fault("sync", to, &e))?;
+    sync_dirs(to, to)?;
     Ok((files, bytes))
+}
+
+/// Makes names durable from a directory up to the parent of `top`.
+fn sync_dirs(from: &Path, top: &Path) -> Result<(), Failure> {
+    let above = top.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for dir in from.ancestors().take_while(|d| d.starts_with(top)).chain([above]) {
+        File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_fault("sync", dir, &e))?;
+    }
+    Ok(())
 }
 
 /// Where a restored ledger goes on, and what it is made from.
@@ -131,7 +154,7 @@ pub fn restore(
     let source = Disk::new(plan.from, plan.guard);
     let trust = self_asserted_trust(&source)?;
     let verdict = verify_home(&source, &trust, &mut |_, _, _| {});
-    if !verdict.is_verified() {
+    if !matches!(verdict.outcome, Outcome::Verified | Outcome::Absent) {
         let place = verdict.first_bad.as_ref();
         return Err(Failure::Corrupt(Corrupt {
             file: place.map_or_else(|| plan.from.display().to_string(), |p| p.file.clone()),
@@ -142,10 +165,19 @@ pub fn restore(
         }));
     }
     refuse_inhabited(plan.home)?;
+    Keys::load(&plan.from.join(KEYS))?;
+    if plan.renamed {
+        refuse_used_node(&plan)?;
+    }
+    make_private(plan.home).map_err(|e| io_fault("make", plan.home, &e))?;
+    make_private(plan.guard).map_err(|e| io_fault("make", plan.guard, &e))?;
+    // Both locks before the comparison: a ledger that runs beside it would sign on.
+    let locks =
+        [Lock::acquire(plan.home, Duration::ZERO)?, Lock::acquire(plan.guard, Duration::ZERO)?];
     let lost_up_to = compare_with_guard(&plan)?;
-    copy_back(&plan)?;
+    copy_back(&plan, engines)?;
     let owned =
-        home::open(plan.home, plan.guard, plan.settings.clone(), engines, gate, Duration::ZERO)?;
+        home::open_holding(locks, plan.home, plan.guard, plan.settings.clone(), engines, gate)?;
     let (scrolls, messages) = {
         let mut writer = owned.ledger.writer();
         let scrolls = writer.scrolls.iter().map(|(n, s)| (n.clone(), s.size())).collect();
@@ -153,6 +185,10 @@ pub fn restore(
         (scrolls, std::mem::take(&mut writer.messages))
     };
     owned.close()?;
+    // The configuration comes last: without it no command opens the home, so a restore that broke off is no home.
+    let config = plan.home.join(CONFIG);
+    write_new(&config, plan.config.as_bytes()).map_err(|e| io_fault("write", &config, &e))?;
+    sync_dirs(plan.home, plan.home)?;
     Ok(Restored { scrolls, lost_up_to, messages })
 }
 
@@ -191,20 +227,17 @@ fn check_manifest(from: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What this machine remembers of the ledger beyond the backup.
+/// What this machine remembers of the ledger beyond the backup, by scroll.
 fn compare_with_guard(plan: &Restore<'_>) -> Result<BTreeMap<String, u64>, Failure> {
     let disk = Disk::new(plan.from, plan.guard);
     let mut lost = BTreeMap::new();
-    let (Ok(away), Ok(backup)) = (disk.read(&outside()), disk.read(SIGNED_STATE)) else {
-        return Ok(lost);
-    };
-    let (Ok(away), Ok(backup)) = (Guard::parse(&away), Guard::parse(&backup)) else {
-        return Ok(lost);
-    };
-    for (scroll, signed) in away.scrolls() {
-        let held = backup.get(scroll).map_or(0, |s| s.size);
-        if signed.size > held {
-            lost.insert(scroll.to_owned(), signed.size);
+    let (away, held) = (read_guard(&disk, &outside())?, read_guard(&disk, SIGNED_STATE)?);
+    let (Some(away), Some(held)) = (away, held) else { return Ok(lost) };
+    for (origin, signed) in away.origins() {
+        let scroll = origin.rsplit('/').next().unwrap_or(origin);
+        if signed.size > held.get(origin).map_or(0, |s| s.size) {
+            let most = lost.entry(scroll.to_owned()).or_insert(0);
+            *most = signed.size.max(*most);
         }
     }
     if lost.is_empty() || plan.renamed {
@@ -219,13 +252,60 @@ fn compare_with_guard(plan: &Restore<'_>) -> Result<BTreeMap<String, u64>, Failu
     .into())
 }
 
-fn copy_back(plan: &Restore<'_>) -> Result<(), Failure> {
+fn read_guard(disk: &Disk, path: &str) -> Result<Option<Guard>, Failure> {
+    let bytes = match disk.read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(io_fault("read", Path::new(path), &e)),
+    };
+    Guard::parse(&bytes).map(Some).map_err(|e| {
+        Failure::Corrupt(Corrupt {
+            file: path.to_owned(),
+            line: None,
+            byte: None,
+            claim: format!("signed-state does not read: {e}"),
+            hint: Some("Nothing was restored.".into()),
+        })
+    })
+}
+
+/// A node name that was ever signed under must not come back: its log would get a second history.
+fn refuse_used_node(plan: &Restore<'_>) -> Result<(), Failure> {
+    let disk = Disk::new(plan.from, plan.guard);
+    let prefix = plan.settings.origin("");
+    let mut used = false;
+    for path in [outside(), SIGNED_STATE.to_owned()] {
+        used |= read_guard(&disk, &path)?.is_some_and(|g| g.scrolls(&prefix).next().is_some());
+    }
+    for scroll in crate::audit::scrolls(&disk).map_err(|e| io_fault("list", plan.from, &e))? {
+        let dir = scroll_dir(&scroll);
+        for name in disk.list(&dir).map_err(|e| io_fault("list", plan.from, &e))? {
+            let bytes =
+                disk.read(&format!("{dir}/{name}")).map_err(|e| io_fault("read", plan.from, &e))?;
+            let named =
+                |l: &[u8]| Line::parse(l).is_ok_and(|l| l.context.node == plan.settings.node);
+            used |= bytes.split(|b| *b == b'\n').any(named);
+        }
+    }
+    match used {
+        true => Err(Refusal::conflict(
+            "node_name_used",
+            format!("this ledger has signed as {} before", plan.settings.node),
+        )
+        .hint("Give a node name that was never used for this ledger.")
+        .into()),
+        false => Ok(()),
+    }
+}
+
+fn copy_back(
+    plan: &Restore<'_>,
+    engines: &'static [&'static dyn AnyEngine],
+) -> Result<(), Failure> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |e: io::Error| io_fault("write", &path, &e)
     };
-    make_private(plan.home).map_err(io(plan.home))?;
-    make_private(plan.guard).map_err(io(plan.guard))?;
     home::probe(plan.home)?;
     let manifest = fs::read_to_string(plan.from.join(MANIFEST)).map_err(io(plan.from))?;
     for (_, name) in manifest.lines().filter_map(|l| l.split_once("  ")) {
@@ -240,38 +320,33 @@ fn copy_back(plan: &Restore<'_>) -> Result<(), Failure> {
         write_new(&path, &content).map_err(io(&path))?;
         File::open(parent).and_then(|d| d.sync_all()).map_err(io(parent))?;
     }
-    write_new(&plan.home.join(CONFIG), plan.config.as_bytes()).map_err(io(plan.home))?;
     write_new(&plan.home.join(".gitignore"), b"*\n").map_err(io(plan.home))?;
     let disk = Disk::new(plan.home, plan.guard);
-    reset_guard(&disk, plan.renamed).map_err(io(plan.guard))?;
+    reset_guard(&disk).map_err(io(plan.guard))?;
     if plan.renamed {
         let keys = Keys::load(&plan.home.join(KEYS))?;
-        let names = crate::audit::scrolls(&disk).map_err(io(plan.home))?;
+        let mut names = crate::audit::scrolls(&disk).map_err(io(plan.home))?;
+        names.extend(engines.iter().map(|e| e.scroll().to_owned()));
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         write_public_keys(plan.home, &keys, &plan.settings, &names).map_err(io(plan.home))?;
     }
     File::open(plan.home).and_then(|d| d.sync_all()).map_err(io(plan.home))
 }
 
-/// Under a new origin the old signed-state binds nothing; it is kept beside the new one for whoever asks.
-fn reset_guard(disk: &Disk, renamed: bool) -> io::Result<()> {
-    let held = disk.read(SIGNED_STATE)?;
-    if disk.len(&outside())?.is_some() {
-        if !renamed {
-            return Ok(());
+/// The copy outside the home keeps every origin that was ever signed; the home's copy comes to it.
+fn reset_guard(disk: &Disk) -> io::Result<()> {
+    match disk.len(&outside())? {
+        Some(_) => Ok(()),
+        None => {
+            let held = disk.read(SIGNED_STATE)?;
+            replace(disk, &outside(), &held)
         }
-        let taken = disk.list(GUARD)?;
-        let name = (1u32..)
-            .map(|n| format!("{SIGNED_STATE}.before-restore-{n}"))
-            .find(|n| !taken.contains(n))
-            .expect("there are more numbers than files");
-        disk.rename(&outside(), &format!("{GUARD}/{name}"))?;
     }
-    replace(disk, &outside(), &held)
 }
 
 fn refuse_inhabited(dir: &Path) -> Result<(), Failure> {
-    let inhabited = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    let ours = |e: &fs::DirEntry| e.file_name() == LOCK;
+    let inhabited = fs::read_dir(dir).is_ok_and(|entries| entries.flatten().any(|e| !ours(&e)));
     match inhabited {
         true => {
             Err(Refusal::conflict("directory_exists", format!("{} is not empty", dir.display()))

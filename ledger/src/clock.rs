@@ -13,6 +13,25 @@ pub struct Reading {
     pub boot: String,
 }
 
+/// A jump of the wall clock beyond the monotonic one that a person must accept.
+pub const CLOCK_JUMP_MS: i64 = 3_600_000;
+
+impl Reading {
+    /// By how many milliseconds the wall clock went further than the time that passed, where that is more than
+    /// [`CLOCK_JUMP_MS`]. Readings of two starts of the machine cannot be compared, nor
+    /// those of a machine that does not count its uptime.
+    pub fn jump_since(&self, before: &Reading) -> Option<i64> {
+        let comparable =
+            before.boot == self.boot && before.uptime_ms > 0 && self.uptime_ms >= before.uptime_ms;
+        if !comparable {
+            return None;
+        }
+        let passed = i64::try_from(self.uptime_ms - before.uptime_ms).unwrap_or(i64::MAX);
+        let moved = self.wall.unix_ms().saturating_sub(before.wall.unix_ms());
+        Some(moved.saturating_sub(passed)).filter(|ahead| *ahead > CLOCK_JUMP_MS)
+    }
+}
+
 /// A clock.
 pub trait Clock: Send + Sync {
     /// What it shows now.

@@ -21,14 +21,15 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use vm_contracts::engine::Asked;
 use vm_contracts::{
-    AnyEngine, Authority, Call, Draft, Failure, Fault, Map, Refusal, RefusalKind, Spec, Value, edge,
+    AnyEngine, Authority, Call, Corrupt, Draft, Failure, Fault, Map, Refusal, RefusalKind, Spec,
+    Value, edge,
 };
 use vm_receipts::digest::Blake3;
 use vm_receipts::key::SecretKey;
 use vm_receipts::line::{Context, End, Line, Part, Prev, Sealed};
 use vm_receipts::moment::Moment;
 use vm_receipts::{intent, line};
-use vm_scrolls::tree::Hash;
+use vm_scrolls::tree::{Hash, leaf_hash};
 
 /// Most lost races of one batch before the caller is asked to come again.
 const RACES_MAX: u32 = 64;
@@ -64,7 +65,10 @@ struct Batch {
     ids: HashMap<String, Group>,
     bytes: usize,
     prev: Prev,
-    at: Moment,
+    /// Time of the batch, or why nothing new may be sealed now.
+    at: Result<Moment, Failure>,
+    /// A call did not fit; the ones after it must not overtake it.
+    closed: bool,
 }
 
 impl Writer {
@@ -143,17 +147,23 @@ impl Writer {
         waiting: &mut Vec<(usize, Admitted)>,
         answers: &mut [Option<Result<Answer, Failure>>],
     ) -> Result<Progress, Failure> {
-        self.usable()?;
+        self.usable_for_reading()?;
         let name = engine.scroll();
         self.ensure_scroll(engine)?;
-        let mut batch = self.begin(name)?;
+        let mut batch = self.begin(name);
         // 2 once, 3 plan
         let decided: Vec<Decided> =
             waiting.iter().map(|(_, call)| self.decide(engine, &mut batch, call)).collect();
         let mut sealed = Vec::new();
         if !batch.lines.is_empty() {
             // 6 seal
-            sealed = self.seal(&batch.lines)?;
+            sealed = match self.seal(&batch.lines) {
+                Ok(sealed) => sealed,
+                Err(failure) => {
+                    self.scroll_mut(name).state.discard();
+                    return Err(failure);
+                }
+            };
             match self.append(name, &batch.prev, &sealed)? {
                 Appended::Yes => {}
                 Appended::LostRace => return Ok(Progress::LostRace),
@@ -170,11 +180,11 @@ impl Writer {
     }
 
     /// The batch's common fields: the history it commits to, and its time, which never goes back.
-    fn begin(&self, name: &str) -> Result<Batch, Failure> {
+    fn begin(&mut self, name: &str) -> Batch {
         let scroll = self.scroll(name);
-        let prev = Prev { size: scroll.size(), root: scroll.root() };
-        let at = self.now(scroll.last_at)?;
-        Ok(Batch { lines: Vec::new(), ids: HashMap::new(), bytes: 0, prev, at })
+        let (prev, last) = (Prev { size: scroll.size(), root: scroll.root() }, scroll.last_at);
+        let at = self.usable().and_then(|()| self.now(last));
+        Batch { lines: Vec::new(), ids: HashMap::new(), bytes: 0, prev, at, closed: false }
     }
 
     fn decide(
@@ -194,7 +204,14 @@ impl Writer {
         if let Some(why) = &scroll.read_only {
             return Decided::Refused(why.clone().into());
         }
-        let asked = Asked { at: batch.at, id: &call.id, actor: &call.call.actor };
+        let at = match &batch.at {
+            Ok(at) => *at,
+            Err(why) => return Decided::Refused(why.clone()),
+        };
+        if batch.closed {
+            return Decided::Later;
+        }
+        let asked = Asked { at, id: &call.id, actor: &call.call.actor };
         let drafts = match engine.decide(&*scroll.state, &call.call.verb, &call.intent, asked) {
             Ok(drafts) => drafts,
             Err(refusal) => return Decided::Refused(refusal.into()),
@@ -205,6 +222,7 @@ impl Writer {
         let over = batch.lines.len() + drafts.len() > BATCH_LINES_MAX
             || batch.bytes + drafts.iter().map(weight).sum::<usize>() > BATCH_BYTES_MAX;
         if over && !batch.lines.is_empty() {
+            batch.closed = true;
             return Decided::Later;
         }
         if over {
@@ -215,7 +233,7 @@ impl Writer {
             );
             return Decided::Refused(Refusal::new("too_large", RefusalKind::TooLarge, what).into());
         }
-        self.draft(engine, batch, call, drafts)
+        self.draft(engine, batch, at, call, drafts)
     }
 
     /// Turns drafts into lines with a place, and folds them tentatively so the next call sees them.
@@ -223,6 +241,7 @@ impl Writer {
         &mut self,
         engine: &'static dyn AnyEngine,
         batch: &mut Batch,
+        at: Moment,
         call: &Admitted,
         drafts: Vec<Draft>,
     ) -> Decided {
@@ -233,7 +252,8 @@ impl Writer {
             batch.bytes += weight(&draft);
             let seq = batch.prev.size + (first + n) as u64;
             let part = Part { n: n as u32 + 1, of: of as u32 };
-            lines.push(self.line(engine.scroll(), seq, part, batch, call, draft));
+            let blank = self.blank_line(engine.scroll(), seq, part, batch.prev, at);
+            lines.push(fill(blank, call, draft));
         }
         // A line that could not be sealed must be refused before anything of its call is folded.
         if let Some(e) = lines.iter().find_map(|l| l.sealable().err()) {
@@ -247,31 +267,6 @@ impl Writer {
         batch.ids.insert(call.id.clone(), group);
         batch.lines.extend(lines);
         Decided::New { first, of }
-    }
-
-    fn line(
-        &self,
-        scroll: &str,
-        seq: u64,
-        part: Part,
-        batch: &Batch,
-        call: &Admitted,
-        draft: Draft,
-    ) -> Line {
-        let mut tags = call.call.tags.clone();
-        tags.extend(draft.tags);
-        let body = vm_receipts::Map::from_iter(draft.body);
-        let mut line = self.blank_line(scroll, seq, part, batch.prev, batch.at);
-        line.kind = draft.kind.to_owned();
-        line.op = call.op.clone();
-        line.id = call.id.clone();
-        line.intent = call.digest;
-        line.actor = call.call.actor.0.clone();
-        line.context.surface = call.call.surface.clone();
-        line.authority = call.authority.0.clone();
-        line.tags = tags;
-        line.body = body;
-        with_record_digests(line)
     }
 
     /// A line of this node with everything that does not depend on the call.
@@ -363,7 +358,7 @@ impl Writer {
     pub(crate) fn sign(&mut self, name: &str) -> Result<(), Failure> {
         let scroll = self.scroll(name);
         let signed = Signed { size: scroll.size(), root: scroll.root() };
-        if let Err(corrupt) = self.guard.advance(name, signed) {
+        if let Err(corrupt) = self.guard.advance(&self.settings.origin(name), signed) {
             self.stop(corrupt.to_string());
             return Err(corrupt.into());
         }
@@ -403,8 +398,32 @@ impl Writer {
 
     /// The answer for a call that was committed before, from the stored bytes.
     fn known(&self, name: &str, group: &Group) -> Result<Answer, Failure> {
-        let lines = self.store.read(name, group.first, group.of as usize)?;
+        let lines = self.read_checked(name, group.first, group.of as usize)?;
         Ok(self.proven(name, group.first, lines, true))
+    }
+
+    /// Stored lines, compared with the leaf hashes they had when they were taken in: an answer never carries bytes that
+    /// changed on disk meanwhile.
+    pub(crate) fn read_checked(
+        &self,
+        name: &str,
+        first: u64,
+        count: usize,
+    ) -> Result<Vec<Vec<u8>>, Failure> {
+        let lines = self.store.read(name, first, count)?;
+        let tree = &self.scroll(name).tree;
+        for (seq, line) in (first..).zip(&lines) {
+            if tree.subtree(0, seq) != Some(leaf_hash(line)) {
+                return Err(Failure::Corrupt(Corrupt {
+                    file: crate::segments::scroll_dir(name),
+                    line: Some(seq + 1),
+                    byte: None,
+                    claim: format!("{name}/{seq} is not what it was when this process took it in"),
+                    hint: Some("The file was changed under a running ledger. `vm verify` says what is still provable.".into()),
+                }));
+            }
+        }
+        Ok(lines)
     }
 
     /// Receipts, inclusion proofs and the checkpoint they lead to.
@@ -419,6 +438,20 @@ impl Writer {
         let checkpoint = self.notes.get(name).cloned().unwrap_or_default();
         Answer { scroll: name.to_owned(), first, lines, proofs, checkpoint, existing }
     }
+}
+
+/// Puts a call and what was decided of it into a line.
+fn fill(mut line: Line, call: &Admitted, draft: Draft) -> Line {
+    line.kind = draft.kind.to_owned();
+    line.op = call.op.clone();
+    line.id = call.id.clone();
+    line.intent = call.digest;
+    line.actor = call.call.actor.0.clone();
+    line.context.surface = call.call.surface.clone();
+    line.authority = call.authority.0.clone();
+    line.tags = call.call.tags.iter().cloned().chain(draft.tags).collect();
+    line.body = draft.body;
+    with_record_digests(line)
 }
 
 /// How far `commit_some` came.

@@ -20,7 +20,7 @@ pub const GUARD: &str = "@guard";
 /// - A failed sync says nothing about what reached the disk; callers never retry it.
 /// - Methods may be called from several threads, but one file has one writer.
 pub trait Fs: Send + Sync {
-    /// Whole content of a file.
+    /// Whole content of a regular file; anything else under the name is refused.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
     /// Bytes `[from, from + len)`; fewer where the file ends.
     fn read_at(&self, path: &str, from: u64, len: usize) -> io::Result<Vec<u8>>;
@@ -104,7 +104,12 @@ const HANDLES_MAX: usize = 64;
 
 impl Fs for Disk {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.path(path))
+        let path = self.path(path);
+        // A pipe would wait for ever, a device would never end; nothing of ours is either.
+        if !fs::symlink_metadata(&path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        fs::read(path)
     }
 
     fn read_at(&self, path: &str, from: u64, len: usize) -> io::Result<Vec<u8>> {

@@ -97,13 +97,13 @@ fn signed_state(
         }
     };
     findings.extend(notes.into_iter().map(|n| Finding::new(Level::Note, SIGNED_STATE, n)));
-    for (scroll, signed) in guard.scrolls() {
+    for (scroll, signed) in guard.scrolls(&settings.origin("")) {
         let root =
             fs.read(&root_path(scroll)).ok().and_then(|b| Checkpoint::open(&b, &trust.logs).ok());
         let finding = match root {
             None => {
                 Finding::new(Level::Problem, root_path(scroll), "it is missing or does not verify")
-                    .hint("The next command that opens the home signs it again from the lines.")
+                    .hint("If `vm verify` finds the lines in order, the next command that opens the home signs it again.")
             }
             Some((c, _)) if c.size > signed.size => Finding::new(
                 Level::Problem,

@@ -24,32 +24,40 @@ pub struct Signed {
     pub root: Hash,
 }
 
-/// The highest signed state of every scroll.
+/// The highest signed state of every origin this ledger has signed under.
+///
+/// An origin that was left behind by a restore stays: its name must never be signed under again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
     ledger: String,
-    scrolls: BTreeMap<String, Signed>,
+    origins: BTreeMap<String, Signed>,
 }
 
 impl Guard {
     /// Nothing signed yet.
     pub fn new(ledger: &str) -> Self {
-        Self { ledger: ledger.to_owned(), scrolls: BTreeMap::new() }
+        Self { ledger: ledger.to_owned(), origins: BTreeMap::new() }
     }
 
-    /// What was signed for a scroll.
-    pub fn get(&self, scroll: &str) -> Option<Signed> {
-        self.scrolls.get(scroll).copied()
+    /// What was signed under an origin.
+    pub fn get(&self, origin: &str) -> Option<Signed> {
+        self.origins.get(origin).copied()
     }
 
-    /// Scrolls with a signature.
-    pub fn scrolls(&self) -> impl Iterator<Item = (&str, Signed)> {
-        self.scrolls.iter().map(|(name, signed)| (name.as_str(), *signed))
+    /// Origins with a signature.
+    pub fn origins(&self) -> impl Iterator<Item = (&str, Signed)> {
+        self.origins.iter().map(|(name, signed)| (name.as_str(), *signed))
+    }
+
+    /// Scrolls signed under this prefix, `<domain>/<node>/`.
+    pub fn scrolls<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Signed)> {
+        self.origins()
+            .filter_map(move |(origin, signed)| Some((origin.strip_prefix(prefix)?, signed)))
     }
 
     /// Takes in that a root is about to be signed; refuses a second root for a size, and going back.
-    pub fn advance(&mut self, scroll: &str, next: Signed) -> Result<(), Corrupt> {
-        if let Some(now) = self.get(scroll) {
+    pub fn advance(&mut self, origin: &str, next: Signed) -> Result<(), Corrupt> {
+        if let Some(now) = self.get(origin) {
             let same = now.size == next.size && now.root == next.root;
             if next.size < now.size || (next.size == now.size && !same) {
                 return Err(Corrupt {
@@ -57,27 +65,27 @@ impl Guard {
                     line: None,
                     byte: None,
                     claim: format!(
-                        "{scroll} was signed at size {} and must not be signed with another root at size {}",
+                        "{origin} was signed at size {} and must not be signed with another root at size {}",
                         now.size, next.size
                     ),
                     hint: None,
                 });
             }
         }
-        self.scrolls.insert(scroll.to_owned(), next);
+        self.origins.insert(origin.to_owned(), next);
         Ok(())
     }
 
     /// The file's bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let scrolls: Map<String, Value> = self
-            .scrolls
+        let origins: Map<String, Value> = self
+            .origins
             .iter()
             .map(|(name, s)| {
                 (name.clone(), json!({"root": base64::encode(s.root), "size": s.size}))
             })
             .collect();
-        let all = json!({"ledger": self.ledger, "scrolls": scrolls, "v": 1});
+        let all = json!({"ledger": self.ledger, "origins": origins, "v": 1});
         let mut bytes = json::canonical(&all).expect("sizes are below 2^53");
         bytes.push(b'\n');
         bytes
@@ -93,35 +101,73 @@ impl Guard {
         if value["v"] != 1 || fields != 3 {
             return Err("it is not signed-state version 1".into());
         }
-        let mut scrolls = BTreeMap::new();
-        for (name, signed) in value["scrolls"].as_object().ok_or("it names no scrolls")? {
+        let mut origins = BTreeMap::new();
+        for (name, signed) in value["origins"].as_object().ok_or("it names no origins")? {
+            if signed.as_object().map_or(0, Map::len) != 2 {
+                return Err(format!("{name} must have a size and a root, nothing else"));
+            }
             let size = signed["size"].as_u64().ok_or_else(|| format!("{name} has no size"))?;
             let root = signed["root"].as_str().ok_or_else(|| format!("{name} has no root"))?;
             let root = base64::decode_hash(root).map_err(|e| format!("{name}: {e}"))?;
-            scrolls.insert(name.clone(), Signed { size, root });
+            origins.insert(name.clone(), Signed { size, root });
         }
-        Ok(Self { ledger, scrolls })
+        Ok(Self { ledger, origins })
     }
 
-    /// Writes both copies, the one outside the home first: it is the one that must not lag.
+    /// Writes both copies, the one outside the home first: it is the one that must not lag. Refuses when that copy
+    /// has gone further meanwhile: then another home signs under the same name.
     pub fn save(&self, fs: &dyn Fs) -> io::Result<()> {
+        let outside = outside();
+        match fs.read(&outside) {
+            Ok(there) => self.refuse_if_overtaken(&there)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
         let bytes = self.to_bytes();
-        replace(fs, &outside(), &bytes)?;
+        replace(fs, &outside, &bytes)?;
         replace(fs, SIGNED_STATE, &bytes)
     }
 
-    /// Reads both copies. The higher entry of each scroll wins; what was odd is told in `notes`.
+    fn refuse_if_overtaken(&self, there: &[u8]) -> io::Result<()> {
+        let there = Self::parse(there).map_err(io::Error::other)?;
+        let ahead = there.origins().find(|(origin, theirs)| match self.get(origin) {
+            Some(ours) => {
+                ours.size < theirs.size || (ours.size == theirs.size && ours.root != theirs.root)
+            }
+            None => true,
+        });
+        match ahead {
+            None if there.ledger == self.ledger => Ok(()),
+            None => {
+                Err(io::Error::other(format!("its second copy belongs to ledger {}", there.ledger)))
+            }
+            Some((origin, signed)) => Err(io::Error::other(format!(
+                "another home has signed {origin} up to {}; two homes must not sign as one",
+                signed.size
+            ))),
+        }
+    }
+
+    /// Whether both copies hold exactly this.
+    pub fn is_saved(&self, fs: &dyn Fs) -> bool {
+        let bytes = self.to_bytes();
+        [SIGNED_STATE.to_owned(), outside()]
+            .iter()
+            .all(|path| fs.read(path).is_ok_and(|b| b == bytes))
+    }
+
+    /// Reads both copies. The higher entry of each origin wins; what was odd is told in `notes`.
     pub fn load(fs: &dyn Fs, ledger: &str, notes: &mut Vec<String>) -> Result<Self, Failure> {
         let home = read(fs, SIGNED_STATE, ledger)?;
         let away = read(fs, &outside(), ledger)?;
         match (home, away) {
             (Some(home), Some(away)) => home.merge(&away).map_err(Failure::from),
             (Some(one), None) => {
-                notes.push("the second copy of signed-state was missing and is written again; until now nothing outside the home could tell that it is not an older copy".into());
+                notes.push("the second copy of signed-state is missing: until it is written again, nothing outside the home can tell that the home is not an older copy".into());
                 Ok(one)
             }
             (None, Some(one)) => {
-                notes.push("signed-state was missing in the home and is written again from its second copy".into());
+                notes.push("signed-state is missing in the home; its second copy is used".into());
                 Ok(one)
             }
             (None, None) => Err(Failure::Corrupt(Corrupt {
@@ -135,7 +181,7 @@ impl Guard {
     }
 
     fn merge(mut self, other: &Self) -> Result<Self, Corrupt> {
-        for (name, theirs) in &other.scrolls {
+        for (name, theirs) in &other.origins {
             match self.get(name) {
                 Some(ours) if ours.size > theirs.size => {}
                 Some(ours) if ours.size == theirs.size && ours.root != theirs.root => {
@@ -153,7 +199,7 @@ impl Guard {
                     });
                 }
                 _ => {
-                    self.scrolls.insert(name.clone(), *theirs);
+                    self.origins.insert(name.clone(), *theirs);
                 }
             }
         }
@@ -216,6 +262,20 @@ mod tests {
         let mut c = Guard::new("l");
         c.advance("toy", Signed { size: 3, root: [9; 32] }).unwrap();
         assert!(a.merge(&c).is_err());
+    }
+
+    #[test]
+    fn a_second_home_that_signs_as_this_one_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = crate::fs::Disk::new(dir.path(), dir.path().join("g"));
+        std::fs::create_dir(dir.path().join("g")).unwrap();
+        let (mut ours, mut theirs) = (Guard::new("l"), Guard::new("l"));
+        ours.advance("toy", Signed { size: 3, root: [1; 32] }).unwrap();
+        theirs.advance("toy", Signed { size: 3, root: [2; 32] }).unwrap();
+        theirs.save(&disk).unwrap();
+        assert!(ours.save(&disk).is_err() && theirs.is_saved(&disk));
+        theirs.advance("toy", Signed { size: 4, root: [2; 32] }).unwrap();
+        theirs.save(&disk).unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::clock::{Entropy, SystemClock, SystemEntropy};
 use crate::fs::Disk;
+use crate::guard::SIGNED_STATE;
 use crate::keys::Keys;
 use crate::ledger::Ledger;
 use crate::lock::Lock;
@@ -22,7 +23,7 @@ pub const KEYS: &str = "keys";
 pub struct Owned {
     /// The open ledger.
     pub ledger: Ledger,
-    _lock: Lock,
+    _locks: [Lock; 2],
 }
 
 impl Owned {
@@ -41,7 +42,17 @@ pub fn init(
     entropy: &dyn Entropy,
 ) -> Result<(), Failure> {
     refuse_inhabited(home)?;
+    if guard.join(SIGNED_STATE).exists() {
+        let what = format!("{} holds the signed-state of another ledger", guard.display());
+        return Err(Refusal::conflict("guard_taken", what)
+            .hint(
+                "Name another directory with --guard. What a ledger has signed is never forgotten.",
+            )
+            .into());
+    }
     make_private(home).map_err(|e| io_fault("make", home, &e))?;
+    fs::set_permissions(home, fs::Permissions::from_mode(0o700))
+        .map_err(|e| io_fault("close to others", home, &e))?;
     probe(home)?;
     make_private(guard).map_err(|e| io_fault("make", guard, &e))?;
     let write = || -> io::Result<()> {
@@ -90,8 +101,21 @@ pub fn open(
     wait: Duration,
 ) -> Result<Owned, Failure> {
     let lock = Lock::acquire(home, wait)?;
-    let keys = Keys::load(&home.join(KEYS))?;
     make_private(guard).map_err(|e| io_fault("make", guard, &e))?;
+    let guard_lock = Lock::acquire(guard, wait)?;
+    open_holding([lock, guard_lock], home, guard, settings, engines, gate)
+}
+
+/// Opens a home whose locks are held: its own, and that of the guard directory, which a copy of the home would share.
+pub(crate) fn open_holding(
+    locks: [Lock; 2],
+    home: &Path,
+    guard: &Path,
+    settings: Settings,
+    engines: &'static [&'static dyn AnyEngine],
+    gate: Arc<dyn Gate>,
+) -> Result<Owned, Failure> {
+    let keys = Keys::load(&home.join(KEYS))?;
     let outside = Outside {
         fs: Arc::new(Disk::new(home, guard)),
         clock: Arc::new(SystemClock),
@@ -100,7 +124,22 @@ pub fn open(
         engines,
     };
     let writer = Writer::open(outside, settings, keys)?;
-    Ok(Owned { ledger: Ledger::new(writer), _lock: lock })
+    keep_public_keys(home, &writer)?;
+    Ok(Owned { ledger: Ledger::new(writer), _locks: locks })
+}
+
+/// Writes the public keys again when a scroll is not among them yet.
+fn keep_public_keys(home: &Path, writer: &Writer) -> Result<(), Failure> {
+    let mut names: Vec<&str> = writer.scrolls.keys().map(String::as_str).collect();
+    names.extend(writer.engines.iter().map(|e| e.scroll()));
+    names.sort_unstable();
+    names.dedup();
+    let there = fs::read_to_string(home.join(KEYS).join("log.vkey")).unwrap_or_default();
+    if names.iter().all(|n| there.lines().any(|l| l == writer.vkey(n))) {
+        return Ok(());
+    }
+    write_public_keys(home, &writer.keys, &writer.settings, &names)
+        .map_err(|e| io_fault("write keys in", home, &e))
 }
 
 /// Tries what the ledger relies on: locks, fsync of files and directories, rename over a name.

@@ -162,7 +162,7 @@ impl Ledger {
             let what = format!("{scroll} has {size} receipts; there is no {scroll}/{seq}");
             return Err(Refusal::not_found("no_such_receipt", what).into());
         }
-        let line = writer.store.read(scroll, seq, 1)?.pop().expect("it is below the size");
+        let line = writer.read_checked(scroll, seq, 1)?.pop().expect("it is below the size");
         let path = found.tree.inclusion_proof(size, seq).expect("it is below the size");
         let checkpoint = writer.notes.get(scroll).cloned().unwrap_or_default();
         Ok(Proven { line, seq, path, checkpoint })

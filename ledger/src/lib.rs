@@ -6,6 +6,7 @@
 //!
 //! Synchronous on purpose: one writer for each scroll, a pool that signs, no runtime.
 
+mod acts;
 pub mod audit;
 pub mod backup;
 pub mod clock;

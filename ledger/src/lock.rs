@@ -1,7 +1,11 @@
-//! One owner: the process that holds the lock file. The kernel frees it when the process dies, however it dies.
+//! One owner: the process that holds the lock. The kernel frees it when the process dies, however it dies.
+//!
+//! The directory itself is locked, so that removing the lock file gives nobody a second lock; the file holds the owner's
+//! name.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use vm_contracts::{Failure, Fault, Refusal, RefusalKind};
@@ -10,9 +14,10 @@ use vm_contracts::{Failure, Fault, Refusal, RefusalKind};
 pub const LOCK: &str = "lock";
 const POLL: Duration = Duration::from_millis(20);
 
-/// Held while this process owns the home.
+/// Held while this process owns a directory.
 #[derive(Debug)]
 pub struct Lock {
+    _directory: File,
     _file: File,
 }
 
@@ -27,16 +32,18 @@ impl Lock {
                     .hint("The home must be writable and its file system must know locks."),
             )
         };
+        let directory = File::open(home).map_err(io)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&path)
             .map_err(io)?;
         let began = Instant::now();
         loop {
-            match file.try_lock() {
+            match directory.try_lock().and_then(|()| file.try_lock()) {
                 Ok(()) => break,
                 Err(TryLockError::Error(e)) => return Err(io(e)),
                 Err(TryLockError::WouldBlock) if began.elapsed() >= wait => {
@@ -51,14 +58,14 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(owner.as_bytes()));
-        Ok(Self { _file: file })
+        Ok(Self { _directory: directory, _file: file })
     }
 }
 
+/// The program and its verb for the message, never a flag: a flag may carry a secret.
 fn command() -> String {
-    let words: Vec<String> = std::env::args().take(3).collect();
-    let text: String = words.join(" ").chars().filter(|c| !c.is_control()).take(120).collect();
-    text
+    let words: Vec<String> = std::env::args().take(3).take_while(|w| !w.starts_with('-')).collect();
+    words.join(" ").chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
 fn busy(file: &mut File, home: &Path, wait: Duration) -> Refusal {

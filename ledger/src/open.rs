@@ -1,20 +1,20 @@
 //! Opening: what stands on disk becomes a writer, or a named reason why not.
 
+use crate::clock::Reading;
 use crate::fs::Fs;
 use crate::guard::{Guard, Signed};
 use crate::keys::Keys;
-use crate::recover::recover;
+use crate::recover::{Recovered, recover};
 use crate::scroll::Scroll;
 use crate::segments::{SEGMENT_LINES, Segments};
 use crate::store::Store;
-use crate::writer::{
-    CLOCK, CLOCK_JUMP_MS, Outside, RESERVE, RESERVE_BYTES, Settings, Writer, root_path,
-};
+use crate::writer::{CLOCK, Outside, RESERVE, RESERVE_BYTES, Settings, Writer, root_path};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use vm_contracts::{AnyEngine, Corrupt, Failure, Fault, Refusal, RefusalKind};
+use vm_receipts::key::PublicKey;
 use vm_receipts::moment::Moment;
 use vm_scrolls::checkpoint::Checkpoint;
 use vm_scrolls::note::Vkey;
@@ -37,15 +37,18 @@ impl Writer {
     ) -> Result<Self, Failure> {
         let mut messages = Vec::new();
         let guard = Guard::load(&*outside.fs, &settings.ledger, &mut messages)?;
+        let prefix = settings.origin("");
         let mut names: BTreeSet<String> =
-            guard.scrolls().map(|(name, _)| name.to_owned()).collect();
-        let found = outside.fs.list("receipts").map_err(|e| fault("list", "receipts", &e))?;
-        names.extend(found.into_iter().filter(|n| vm_receipts::line::is_scroll(n)));
+            guard.scrolls(&prefix).map(|(name, _)| name.to_owned()).collect();
+        names.extend(scrolls_with_files(&*outside.fs).map_err(|e| fault("list", "receipts", &e))?);
+        let issuer = keys.issuer.public();
         let mut layouts = HashMap::new();
         let mut damage = BTreeMap::new();
+        let mut full = false;
         for name in &names {
-            let signed = guard.get(name).map_or(0, |s| s.size);
-            let recovered = recover(&*outside.fs, name, signed, per_file)?;
+            let signed = guard.get(&settings.origin(name)).map_or(0, |s| s.size);
+            let recovered = recover_with_room(&*outside.fs, name, signed, per_file, &issuer)?;
+            full |= recovered.full;
             messages.extend(recovered.notes);
             layouts.insert(name.clone(), recovered.layout);
             damage.extend(recovered.damage.map(|d| (name.clone(), d)));
@@ -55,11 +58,16 @@ impl Writer {
         writer.segments = Some(segments);
         writer.damage = damage;
         writer.messages = messages;
+        writer.full = full;
         for name in names {
             writer.open_scroll(&name)?;
         }
         writer.check_clock();
-        writer.publish()?;
+        if !writer.guard.is_saved(&*writer.fs) {
+            writer.guard_behind = true;
+        }
+        writer.publish_or_go_on_reading()?;
+        writer.finish_accepted_cuts()?;
         writer.keep_reserve();
         Ok(writer)
     }
@@ -89,10 +97,12 @@ impl Writer {
             guard,
             notes: BTreeMap::new(),
             unpublished: BTreeSet::new(),
+            guard_behind: false,
             damage: BTreeMap::new(),
             stopped: None,
             full: false,
             clock_jump: None,
+            last_reading: None,
             messages: Vec::new(),
         }
     }
@@ -121,7 +131,7 @@ impl Writer {
         self.compare_with_signed(name)?;
         self.compare_with_root(name)?;
         let size = self.scroll(name).size();
-        let signed = self.guard.get(name).map_or(0, |s| s.size);
+        let signed = self.signed(name).map_or(0, |s| s.size);
         if size > signed {
             self.messages.push(format!(
                 "{name}: {} lines were durable but not signed yet; they are signed now",
@@ -142,7 +152,7 @@ impl Writer {
 
     /// The lines must reach as far as signed-state says, with the root it says.
     fn compare_with_signed(&self, name: &str) -> Result<(), Failure> {
-        let Some(Signed { size, root }) = self.guard.get(name) else { return Ok(()) };
+        let Some(Signed { size, root }) = self.signed(name) else { return Ok(()) };
         let scroll = self.scroll(name);
         match scroll.tree.root_at(size) {
             None => Err(Failure::Corrupt(Corrupt {
@@ -172,7 +182,7 @@ impl Writer {
         let bytes = match self.fs.read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                if self.guard.get(name).is_some() {
+                if self.signed(name).is_some() {
                     self.messages.push(format!("{path} was missing and is written again"));
                 }
                 return Ok(());
@@ -221,19 +231,19 @@ impl Writer {
 
     /// Compares the wall clock's way since the last process with the monotonic clock's.
     fn check_clock(&mut self) {
-        let Ok(bytes) = self.fs.read(CLOCK) else { return };
-        let Ok(before) = serde_json::from_slice::<Value>(&bytes) else { return };
-        let now = self.clock.read();
-        let wall = before["wall"].as_str().and_then(|t| Moment::parse(t).ok());
-        let (Some(wall), Some(uptime)) = (wall, before["uptime_ms"].as_u64()) else { return };
-        if before["boot"] != now.boot.as_str() || now.uptime_ms < uptime {
-            return;
-        }
-        let passed = i64::try_from(now.uptime_ms - uptime).unwrap_or(i64::MAX);
-        let ahead = now.wall.unix_ms().saturating_sub(wall.unix_ms()).saturating_sub(passed);
-        if ahead > CLOCK_JUMP_MS {
-            self.clock_jump = Some(ahead);
-        }
+        let Some(before) = self.last_process() else { return };
+        self.clock_jump = self.clock.read().jump_since(&before);
+        self.last_reading = Some(before);
+    }
+
+    /// What the clock showed when the last process published.
+    fn last_process(&self) -> Option<Reading> {
+        let bytes = self.fs.read(CLOCK).ok()?;
+        let before = serde_json::from_slice::<Value>(&bytes).ok()?;
+        let wall = before["wall"].as_str().and_then(|t| Moment::parse(t).ok())?;
+        let (uptime_ms, boot) =
+            (before["uptime_ms"].as_u64()?, before["boot"].as_str()?.to_owned());
+        Some(Reading { wall, uptime_ms, boot })
     }
 
     /// Keeps space for the way out of a full disk; without room for it there is nothing to keep.
@@ -247,73 +257,41 @@ impl Writer {
         }
     }
 
-    /// `vm clock accept`: the jump is real. A receipt in every scroll says so.
-    pub fn accept_clock(&mut self) -> Result<u64, Failure> {
-        let Some(ahead_ms) = self.clock_jump.take() else {
-            return Err(
-                Refusal::not_found("no_clock_jump", "there is no clock jump to accept").into()
-            );
-        };
-        let open =
-            |(name, scroll): (&String, &Scroll)| scroll.read_only.is_none().then(|| name.clone());
-        let names: Vec<String> = self.scrolls.iter().filter_map(open).collect();
-        let mut left = 0;
-        for name in &names {
-            let body = serde_json::Map::from_iter([("ahead_ms".to_owned(), Value::from(ahead_ms))]);
-            let id = self.fresh_id();
-            self.append_own(name, "ledger_clock_accepted", "ledger.clock_accept", &id, body)?;
-            left += 1;
-        }
-        self.publish()?;
-        self.save_clock();
-        Ok(left)
-    }
-
-    /// `vm accept-cut`: sets lines aside that do not read, and leaves a receipt that says so.
-    pub fn accept_cut(&mut self, name: &str) -> Result<Vec<String>, Failure> {
-        let Some(found) = self.damage.get(name).cloned() else {
-            let what = format!("{name} has no damaged lines to set aside");
-            return Err(Refusal::not_found("nothing_to_cut", what).into());
-        };
-        let segments = self.segments.clone().expect("damage is found in files only");
-        let signed = self.guard.get(name).map_or(0, |s| s.size);
-        let (layout, notes) = crate::recover::cut(&*self.fs, name, found.from, signed, segments.per_file())?;
-        segments.set_layout(name, layout);
-        self.damage.remove(name);
-        self.scroll_mut(name).read_only = None;
-        let body = serde_json::Map::from_iter([
-            ("claim".to_owned(), Value::from(found.claim.clone())),
-            ("cut_from".to_owned(), Value::from(found.from)),
-            ("file".to_owned(), Value::from(found.file.clone())),
-        ]);
-        let id = self.fresh_id();
-        self.append_own(name, "ledger_cut_accepted", "ledger.accept_cut", &id, body)?;
-        self.publish()?;
-        Ok(notes)
-    }
-
-    /// `vm restore`: the first receipt after a home was put back from a backup.
-    pub fn mark_restored(&mut self, lost_up_to: &BTreeMap<String, u64>) -> Result<(), Failure> {
-        let names: Vec<String> = self.scrolls.keys().cloned().collect();
-        for name in names {
-            let size = self.scroll(&name).size();
-            let mut body = serde_json::Map::from_iter([
-                ("restored_size".to_owned(), Value::from(size)),
-                ("origin".to_owned(), Value::from(self.settings.origin(&name))),
-            ]);
-            if let Some(lost) = lost_up_to.get(&name).filter(|lost| **lost > size) {
-                body.insert("lost_up_to".to_owned(), Value::from(*lost));
-            }
-            let id = self.fresh_id();
-            self.append_own(&name, "ledger_restored", "ledger.restore", &id, body)?;
-        }
-        self.publish()
-    }
-
     /// Engines this ledger hosts.
     pub fn engines(&self) -> &'static [&'static dyn AnyEngine] {
         self.engines
     }
+}
+
+/// Recovers a scroll; where there is no space for it, once more with the reserve freed.
+fn recover_with_room(
+    fs: &dyn Fs,
+    name: &str,
+    signed: u64,
+    per_file: u64,
+    issuer: &PublicKey,
+) -> Result<Recovered, Failure> {
+    let first = recover(fs, name, signed, per_file, issuer)?;
+    if !first.full || !matches!(fs.len(RESERVE), Ok(Some(_))) {
+        return Ok(first);
+    }
+    fs.remove(RESERVE).and_then(|()| fs.sync_dir("")).map_err(|e| fault("remove", RESERVE, &e))?;
+    recover(fs, name, signed, per_file, issuer)
+}
+
+/// Scrolls that have a receipts file.
+fn scrolls_with_files(fs: &dyn Fs) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for name in fs.list("receipts")?.into_iter().filter(|n| vm_receipts::line::is_scroll(n)) {
+        let files = match fs.list(&crate::segments::scroll_dir(&name)) {
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => continue,
+            files => files?,
+        };
+        if files.iter().any(|f| f.ends_with(".jsonl")) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 fn fault(what: &str, path: &str, e: &io::Error) -> Failure {

@@ -13,7 +13,8 @@ use crate::fs::{Fs, make_dir};
 use crate::segments::{Layout, scroll_dir, segment_path};
 use std::io;
 use vm_contracts::{Corrupt, Failure, Fault};
-use vm_receipts::line::Line;
+use vm_receipts::key::PublicKey;
+use vm_receipts::line::{self, Line};
 
 /// Where cut bytes are kept.
 pub const QUARANTINE: &str = "quarantine";
@@ -27,6 +28,8 @@ pub struct Recovered {
     pub notes: Vec<String>,
     /// Lines that do not read and may have been acknowledged; the scroll is then read-only.
     pub damage: Option<Damage>,
+    /// There was no space to copy what stands above signed-state; only what is signed may be used.
+    pub full: bool,
 }
 
 /// Bytes above signed-state that do not read and are no tear.
@@ -70,15 +73,21 @@ pub fn recover(
     scroll: &str,
     signed: u64,
     per_file: u64,
+    issuer: &PublicKey,
 ) -> Result<Recovered, Failure> {
     let segments = read_segments(fs, scroll, per_file)?;
-    let scan = scan(&segments, scroll, signed)?;
+    let scan = scan(&segments, &Judge { scroll, signed, issuer })?;
     let mut notes = Vec::new();
     let total = scan.lines.len() as u64;
     let Some(bad) = scan.bad else {
         let keep = complete_calls(&scan.lines, signed, total);
         if keep < total || total > signed {
-            rewrite(fs, scroll, &segments, &scan.lines, signed, keep, &mut notes)?;
+            return rewritten(fs, scroll, &segments, scan.lines, (signed, keep), per_file, notes);
+        } else if !segments.is_empty() {
+            // A recovery that died between its rename and the sync of the directory left a name that only the page
+            // cache knows; what is appended under it would be lost with it.
+            let dir = scroll_dir(scroll);
+            fs.sync_dir(&dir).map_err(|e| io_fault("sync", &dir, &e))?;
         }
         return finish(scan.lines, keep, per_file, notes, None);
     };
@@ -93,10 +102,33 @@ pub fn recover(
             "{scroll} is read-only: {}, line {}, byte {}: {}; lines from {} on may have been acknowledged",
             damage.file, damage.line, damage.byte, damage.claim, damage.from
         ));
+        if keep > signed {
+            renew(fs, scroll, &segments, signed)?;
+        }
         return finish(scan.lines, keep, per_file, notes, Some(damage));
     }
-    rewrite(fs, scroll, &segments, &scan.lines, signed, keep, &mut notes)?;
-    finish(scan.lines, keep, per_file, notes, None)
+    rewritten(fs, scroll, &segments, scan.lines, (signed, keep), per_file, notes)
+}
+
+/// Rewrites what stands above signed-state; without space for that, only what is signed may be used.
+fn rewritten(
+    fs: &dyn Fs,
+    scroll: &str,
+    segments: &[Segment],
+    lines: Vec<Found>,
+    (signed, keep): (u64, u64),
+    per_file: u64,
+    mut notes: Vec<String>,
+) -> Result<Recovered, Failure> {
+    match rewrite(fs, scroll, segments, &lines, signed, keep, &mut notes) {
+        Ok(()) => finish(lines, keep, per_file, notes, None),
+        Err(Failure::Fault(fault)) if fault.code == NO_SPACE => {
+            notes.push(format!("{scroll}: there is no space to make {} lines above signed-state safe; only what is signed can be read", keep - signed.min(keep)));
+            let signed = finish(lines, signed.min(keep), per_file, notes, None)?;
+            Ok(Recovered { full: true, ..signed })
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Cuts everything from `keep` on, keeping a copy in quarantine; for `vm accept-cut`. Returns the copy's path.
@@ -106,9 +138,10 @@ pub fn cut(
     keep: u64,
     signed: u64,
     per_file: u64,
+    issuer: &PublicKey,
 ) -> Result<(Layout, Vec<String>), Failure> {
     let segments = read_segments(fs, scroll, per_file)?;
-    let scan = scan(&segments, scroll, signed)?;
+    let scan = scan(&segments, &Judge { scroll, signed, issuer })?;
     let mut notes = Vec::new();
     rewrite(fs, scroll, &segments, &scan.lines, signed.min(keep), keep, &mut notes)?;
     let recovered = finish(scan.lines, keep, per_file, Vec::new(), None)?;
@@ -124,11 +157,20 @@ fn finish(
 ) -> Result<Recovered, Failure> {
     let mut layout = Layout::new(per_file);
     layout.extend(lines.iter().take(usize::try_from(keep).unwrap_or(usize::MAX)).map(|l| l.bytes));
-    Ok(Recovered { layout, notes, damage })
+    Ok(Recovered { layout, notes, damage, full: false })
 }
 
+/// Code of a fault for want of space.
+pub const NO_SPACE: &str = "no_space";
+
 fn io_fault(what: &str, path: &str, e: &io::Error) -> Failure {
-    Fault::new("recovery_failed", format!("cannot {what} {path}: {e}")).into()
+    let code = if is_full(e) { NO_SPACE } else { "recovery_failed" };
+    Fault::new(code, format!("cannot {what} {path}: {e}")).into()
+}
+
+/// Whether an error says that there is no space, on the disk or in a quota.
+pub fn is_full(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn read_segments(fs: &dyn Fs, scroll: &str, per_file: u64) -> Result<Vec<Segment>, Failure> {
@@ -168,8 +210,9 @@ struct Scan {
     later_batch: bool,
 }
 
-fn scan(segments: &[Segment], scroll: &str, signed: u64) -> Result<Scan, Failure> {
+fn scan(segments: &[Segment], judge: &Judge<'_>) -> Result<Scan, Failure> {
     let mut scan = Scan { lines: Vec::new(), bad: None, later_batch: false };
+    let mut before = None;
     for (i, segment) in segments.iter().enumerate() {
         let mut rest = &segment.bytes[..];
         let mut number = 0;
@@ -186,8 +229,12 @@ fn scan(segments: &[Segment], scroll: &str, signed: u64) -> Result<Scan, Failure
                 None => {
                     let seq = scan.lines.len() as u64;
                     let over = number > segment.room;
-                    match read_line(text, scroll, seq, signed, end.is_none(), over) {
-                        Ok(part) => scan.lines.push(Found { bytes: text.len() as u64 + 1, part }),
+                    match judge.line(text, seq, before.as_ref(), end.is_none(), over) {
+                        Ok(line) => {
+                            let part = line.as_ref().map(|l| (l.part.n, l.part.of));
+                            scan.lines.push(Found { bytes: text.len() as u64 + 1, part });
+                            before = line;
+                        }
                         Err((at, claim, torn)) => {
                             let path = segment.path.clone();
                             scan.bad =
@@ -220,36 +267,75 @@ fn scan(segments: &[Segment], scroll: &str, signed: u64) -> Result<Scan, Failure
     Ok(scan)
 }
 
-/// Below signed-state only the line's frame is looked at here; taking it in checks all of it against the root.
-#[allow(clippy::type_complexity, reason = "one caller, and the three parts are named there")]
-fn read_line(
-    text: &[u8],
-    scroll: &str,
-    seq: u64,
+/// Says of one line whether it may be believed.
+struct Judge<'a> {
+    scroll: &'a str,
     signed: u64,
-    unended: bool,
-    over: bool,
-) -> Result<Option<(u32, u32)>, (u64, String, bool)> {
-    if unended {
-        return Err((text.len() as u64, "the line does not end".into(), true));
-    }
-    if over {
-        return Err((0, "the file holds more lines than a full one".into(), false));
-    }
-    if seq < signed {
-        return Ok(None);
-    }
-    let torn = text.contains(&0);
-    match Line::parse(text) {
-        Ok(line) if line.seq != seq || line.scroll != scroll => {
-            let claim = format!(
-                "the line says {}/{} where {scroll}/{seq} must stand",
-                line.scroll, line.seq
-            );
-            Err((0, claim, false))
+    issuer: &'a PublicKey,
+}
+
+impl Judge<'_> {
+    /// Below signed-state only the line's frame is looked at; the root that was signed covers its bytes, and taking it
+    /// in compares them. Above, nothing covers it yet: only the seal of this node shows that it was written here.
+    #[allow(clippy::type_complexity, reason = "one caller, and the three parts are named there")]
+    fn line(
+        &self,
+        text: &[u8],
+        seq: u64,
+        before: Option<&Line>,
+        unended: bool,
+        over: bool,
+    ) -> Result<Option<Line>, (u64, String, bool)> {
+        if unended {
+            return Err((text.len() as u64, "the line does not end".into(), true));
         }
-        Ok(line) => Ok(Some((line.part.n, line.part.of))),
-        Err(e) => Err((e.at as u64, e.message.clone(), torn)),
+        if over {
+            return Err((0, "the file holds more lines than a full one".into(), false));
+        }
+        if seq < self.signed {
+            return Ok(None);
+        }
+        let torn = text.contains(&0);
+        let line = Line::parse(text).map_err(|e| (e.at as u64, e.message, torn))?;
+        if line.seq != seq || line.scroll != self.scroll {
+            let here = format!("{}/{seq}", self.scroll);
+            let claim =
+                format!("the line says {}/{} where {here} must stand", line.scroll, line.seq);
+            return Err((0, claim, false));
+        }
+        sealed_here(text, &line, self.issuer).map_err(|claim| (0, claim, false))?;
+        match continues_call(before, &line) {
+            true => Ok(Some(line)),
+            false => Err((
+                0,
+                format!(
+                    "it is part {} of call {}, which is not what must follow",
+                    line.part.n, line.id
+                ),
+                false,
+            )),
+        }
+    }
+}
+
+/// Whether a line that no signed root covers was sealed by this node, unchanged since.
+pub(crate) fn sealed_here(bytes: &[u8], line: &Line, issuer: &PublicKey) -> Result<(), String> {
+    line::verify_proof(bytes, issuer).map_err(|e| e.message)?;
+    let derived = line::record_digests(line);
+    match line.artifacts.is_some() || derived == (line.contract, line.state, line.root_hash) {
+        true => Ok(()),
+        false => Err("contract, state or root_hash do not follow from the line".into()),
+    }
+}
+
+/// Whether a line is the next part of the call above it, or begins one after a whole call. Without the line above
+/// (it is below signed-state, where calls are whole) it must begin one.
+fn continues_call(before: Option<&Line>, line: &Line) -> bool {
+    match before.filter(|b| b.part.n < b.part.of) {
+        Some(open) => {
+            open.id == line.id && open.part.of == line.part.of && open.part.n + 1 == line.part.n
+        }
+        None => line.part.n == 1,
     }
 }
 
@@ -312,6 +398,17 @@ fn rewrite(
             _ => copy(fs, &segment.path, &segment.bytes[..*held]),
         };
         result
+            .and_then(|()| fs.sync_dir(&scroll_dir(scroll)))
+            .map_err(|e| io_fault("rewrite", &segment.path, &e))?;
+    }
+    Ok(())
+}
+
+/// Copies every file that holds lines above signed-state, damaged end and all, so that what is believed of it is on
+/// the disk and not only in the page cache. No byte changes.
+fn renew(fs: &dyn Fs, scroll: &str, segments: &[Segment], signed: u64) -> Result<(), Failure> {
+    for segment in segments.iter().filter(|s| s.first + s.room > signed) {
+        copy(fs, &segment.path, &segment.bytes)
             .and_then(|()| fs.sync_dir(&scroll_dir(scroll)))
             .map_err(|e| io_fault("rewrite", &segment.path, &e))?;
     }

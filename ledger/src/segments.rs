@@ -98,11 +98,7 @@ impl Segments {
     }
 
     /// The same with shorter files, so that a campaign can cross their borders often.
-    pub fn with_files_of(
-        per_file: u64,
-        fs: Arc<dyn Fs>,
-        scrolls: HashMap<String, Layout>,
-    ) -> Self {
+    pub fn with_files_of(per_file: u64, fs: Arc<dyn Fs>, scrolls: HashMap<String, Layout>) -> Self {
         Self { fs, scrolls: Mutex::new(scrolls), per_file }
     }
 
@@ -243,7 +239,7 @@ impl Store for Segments {
                 layout.extend(lines.iter().map(|l| l.len() as u64 + 1));
                 Created::Created
             }
-            Err((e, Step::Write)) if e.kind() == io::ErrorKind::StorageFull => {
+            Err((e, Step::Write)) if crate::recover::is_full(&e) => {
                 match self.cut_back(scroll, &parts) {
                     Ok(()) => Created::Full(format!("{scroll}: {e}")),
                     Err(worse) => Created::Unknown(format!(

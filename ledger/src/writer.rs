@@ -1,16 +1,17 @@
 //! The one writer of a home: what it holds, and what it does outside the commit loop.
 
-use crate::clock::{Clock, Entropy, uuid_v7};
+use crate::clock::{Clock, Entropy, Reading, uuid_v7};
 use crate::commit::{Appended, with_record_digests};
 use crate::fs::{Fs, replace};
-use crate::guard::{Guard, Signed};
+use crate::guard::{Guard, SIGNED_STATE, Signed};
 use crate::keys::Keys;
-use crate::recover::Damage;
+use crate::recover::{Damage, is_full, sealed_here};
 use crate::scroll::Scroll;
 use crate::segments::Segments;
 use crate::store::Store;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 use vm_contracts::{
     AnyEngine, Corrupt, Failure, Fault, Gate, Lost, Map, Refusal, RefusalKind, Value,
@@ -23,8 +24,6 @@ use vm_scrolls::tree::Hash;
 
 /// How far behind the lines signed-state and ROOT may be while work goes on.
 const PUBLISH_MS: u64 = 1_000;
-/// A jump of the wall clock beyond the monotonic one that a person must accept.
-pub const CLOCK_JUMP_MS: i64 = 3_600_000;
 /// File that keeps space for the way out of a full disk.
 pub const RESERVE: &str = "reserve";
 /// Size of that file.
@@ -104,6 +103,8 @@ pub struct Writer {
     pub(crate) notes: BTreeMap<String, String>,
     /// Scrolls whose ROOT is behind.
     pub(crate) unpublished: BTreeSet<String>,
+    /// A copy of signed-state is behind or missing.
+    pub(crate) guard_behind: bool,
     pub(crate) published_ms: u64,
     /// Lines that do not read above signed-state, by scroll.
     pub(crate) damage: BTreeMap<String, Damage>,
@@ -113,6 +114,8 @@ pub struct Writer {
     pub(crate) full: bool,
     /// A wall clock that jumped ahead: what it showed, and by how much too late.
     pub(crate) clock_jump: Option<i64>,
+    /// What the clock showed at the last batch, here or in the process before.
+    pub(crate) last_reading: Option<Reading>,
     /// What opening found and did, for people.
     pub(crate) messages: Vec<String>,
 }
@@ -177,7 +180,16 @@ impl Writer {
     }
 
     /// Time of the next batch: the clock's, never before the last line's.
-    pub(crate) fn now(&self, last: Option<Moment>) -> Result<Moment, Failure> {
+    pub(crate) fn now(&mut self, last: Option<Moment>) -> Result<Moment, Failure> {
+        let reading = self.clock.read();
+        match self.last_reading.as_ref().and_then(|before| reading.jump_since(before)) {
+            Some(ahead) => self.clock_jump = Some(ahead),
+            None => {
+                // The clock may have been set right again.
+                self.clock_jump = None;
+                self.last_reading = Some(reading.clone());
+            }
+        }
         if let Some(ahead_ms) = self.clock_jump {
             let what = format!(
                 "the wall clock is {} minutes further than the time that has passed since this ledger was last used",
@@ -187,8 +199,12 @@ impl Writer {
                 .hint("Set the clock right, or run `vm clock accept`; it leaves a receipt.")
                 .into());
         }
-        let wall = self.clock.read().wall;
-        Ok(last.map_or(wall, |last| wall.max(last)))
+        Ok(last.map_or(reading.wall, |last| reading.wall.max(last)))
+    }
+
+    /// What was signed for a scroll under this node's origin.
+    pub(crate) fn signed(&self, name: &str) -> Option<Signed> {
+        self.guard.get(&self.settings.origin(name))
     }
 
     pub(crate) fn checkpoint(&self, name: &str, signed: Signed) -> Checkpoint {
@@ -237,14 +253,19 @@ impl Writer {
         id: &str,
         body: Map<String, Value>,
     ) -> Result<(), Failure> {
+        if kind != "ledger_open"
+            && let Some(engine) = self.scroll(name).engine
+        {
+            self.ensure_scroll(engine)?;
+        }
         loop {
             self.usable()?;
             if self.scroll(name).group(id).is_some() {
                 return Ok(());
             }
             let scroll = self.scroll(name);
-            let prev = Prev { size: scroll.size(), root: scroll.root() };
-            let at = self.now(scroll.last_at)?;
+            let (prev, last) = (Prev { size: scroll.size(), root: scroll.root() }, scroll.last_at);
+            let at = self.now(last)?;
             let line = self.own_line(name, prev, at, kind, op, id, &body)?;
             let sealed = self.seal(std::slice::from_ref(&line))?;
             self.scroll_mut(name).fold(&line);
@@ -304,6 +325,9 @@ impl Writer {
         let seq = self.scroll(name).size();
         let (first, byte) = self.segments.as_ref().map_or((0, 0), |s| s.layout_place(name, seq));
         let file = crate::segments::segment_path(name, first);
+        // Files were checked by recovery; in a shared store another writer may have put the line there.
+        let foreign = self.segments.is_none().then(|| self.keys.issuer.public());
+        let ours = self.settings.ledger.clone();
         let scroll = self.scroll_mut(name);
         let number = seq - first + 1;
         let corrupt = |at: u64, claim: String| {
@@ -311,6 +335,16 @@ impl Writer {
         };
         let line = Line::parse(bytes).map_err(|e| corrupt(e.at as u64, e.message))?;
         scroll.check(&line).map_err(|claim| corrupt(0, claim))?;
+        if let Some(issuer) = foreign {
+            sealed_here(bytes, &line, &issuer).map_err(|claim| corrupt(0, claim))?;
+        }
+        let ledger = line.body.get("ledger").and_then(Value::as_str);
+        if seq == 0 && (line.kind != "ledger_open" || ledger != Some(ours.as_str())) {
+            return Err(corrupt(
+                0,
+                format!("the first receipt must be the ledger_open of ledger {ours}"),
+            ));
+        }
         scroll.take_in(&line, bytes, false);
         Ok(())
     }
@@ -325,26 +359,60 @@ impl Writer {
     }
 
     /// Step 10: signed-state first, in both places, then each ROOT that is behind.
+    ///
+    /// What is published was acknowledged on the strength of its lines, so a full disk here loses nothing: the ledger
+    /// turns read-only and publishes when there is room again. Any other failed write stops it.
     pub fn publish(&mut self) -> Result<(), Failure> {
-        if self.unpublished.is_empty() || self.stopped.is_some() {
+        if (self.unpublished.is_empty() && !self.guard_behind) || self.stopped.is_some() {
             return Ok(());
         }
-        if let Err(e) = self.guard.save(&*self.fs) {
-            return Err(self.stop(format!("signed-state could not be written: {e}")));
-        }
-        for name in std::mem::take(&mut self.unpublished) {
-            let note = self.notes.get(&name).cloned().unwrap_or_default();
-            if let Err(e) = replace(&*self.fs, &root_path(&name), note.as_bytes()) {
-                return Err(self.stop(format!("{} could not be written: {e}", root_path(&name))));
+        match self.write_published() {
+            Ok(()) => {}
+            Err((path, e)) if is_full(&e) => {
+                self.out_of_space(&format!("{path}: {e}"));
+                if let Err((path, e)) = self.write_published() {
+                    let what = format!(
+                        "signed-state and ROOT are behind until there is space: {path}: {e}"
+                    );
+                    return Err(Failure::Refusal(Refusal { message: what, ..self.no_space() }));
+                }
             }
+            Err((path, e)) => return Err(self.stop(format!("{path} could not be written: {e}"))),
         }
         self.published_ms = self.clock.read().uptime_ms;
         self.save_clock();
         Ok(())
     }
 
+    fn write_published(&mut self) -> Result<(), (String, io::Error)> {
+        self.guard.save(&*self.fs).map_err(|e| (SIGNED_STATE.to_owned(), e))?;
+        self.guard_behind = false;
+        while let Some(name) = self.unpublished.first().cloned() {
+            let note = self.notes.get(&name).cloned().unwrap_or_default();
+            let path = root_path(&name);
+            replace(&*self.fs, &path, note.as_bytes()).map_err(|e| (path, e))?;
+            self.unpublished.remove(&name);
+        }
+        Ok(())
+    }
+
+    /// At open: what cannot be published for want of space is not answered from either, but the rest can be read.
+    pub(crate) fn publish_or_go_on_reading(&mut self) -> Result<(), Failure> {
+        match self.publish() {
+            Err(Failure::Refusal(refusal)) => {
+                self.messages.push(refusal.message);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// Keeps the clock's reading for the jump check of the next process. Losing it only skips that check once.
+    /// A jump that nobody has accepted is not kept: the next process must see it too.
     pub(crate) fn save_clock(&self) {
+        if self.clock_jump.is_some() {
+            return;
+        }
         let reading = self.clock.read();
         let text = json!({"boot": reading.boot, "uptime_ms": reading.uptime_ms, "wall": reading.wall.to_string()});
         let _ = self.fs.write(CLOCK, format!("{text}\n").as_bytes());

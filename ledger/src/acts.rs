@@ -1,0 +1,130 @@
+//! What a person lets the ledger do, and the receipt that says so: accepting a clock jump, accepting a cut, a restore.
+
+use crate::recover::{Damage, QUARANTINE, cut};
+use crate::scroll::Scroll;
+use crate::writer::Writer;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::io;
+use vm_contracts::{Failure, Fault, Refusal};
+
+impl Writer {
+    /// Scrolls in which a receipt of the ledger can stand now: begun, and not read-only.
+    fn open_scrolls(&self) -> Vec<String> {
+        let open = |(name, scroll): (&String, &Scroll)| {
+            (scroll.read_only.is_none() && scroll.size() > 0).then(|| name.clone())
+        };
+        self.scrolls.iter().filter_map(open).collect()
+    }
+
+    /// `vm clock accept`: the jump is real. A receipt in every scroll says so.
+    pub fn accept_clock(&mut self) -> Result<u64, Failure> {
+        self.usable()?;
+        let Some(ahead_ms) = self.clock_jump else {
+            return Err(
+                Refusal::not_found("no_clock_jump", "there is no clock jump to accept").into()
+            );
+        };
+        self.clock_jump = None;
+        self.last_reading = Some(self.clock.read());
+        let names = self.open_scrolls();
+        for name in &names {
+            let body = Map::from_iter([("ahead_ms".to_owned(), Value::from(ahead_ms))]);
+            let id = self.fresh_id();
+            let kept =
+                self.append_own(name, "ledger_clock_accepted", "ledger.clock_accept", &id, body);
+            if let Err(failure) = kept {
+                self.clock_jump = Some(ahead_ms);
+                return Err(failure);
+            }
+        }
+        self.publish()?;
+        self.save_clock();
+        Ok(names.len() as u64)
+    }
+
+    /// `vm accept-cut`: sets lines aside that do not read, and leaves a receipt that says so.
+    ///
+    /// A marker is durable before the cut, so that a crash in between still leaves the receipt at the next open.
+    pub fn accept_cut(&mut self, name: &str) -> Result<Vec<String>, Failure> {
+        let Some(found) = self.damage.get(name).cloned() else {
+            let what = format!("{name} has no damaged lines to set aside");
+            return Err(Refusal::not_found("nothing_to_cut", what).into());
+        };
+        self.usable()?;
+        self.now(None)?;
+        self.write_marker(name, &found).map_err(|e| marker_fault(name, &e))?;
+        let segments = self.segments.clone().expect("damage is found in files only");
+        let signed = self.signed(name).map_or(0, |s| s.size);
+        let issuer = self.keys.issuer.public();
+        let (layout, notes) =
+            cut(&*self.fs, name, found.from, signed, segments.per_file(), &issuer)?;
+        segments.set_layout(name, layout);
+        self.damage.remove(name);
+        self.scroll_mut(name).read_only = None;
+        self.leave_cut_receipt(name)?;
+        self.publish()?;
+        Ok(notes)
+    }
+
+    fn write_marker(&self, name: &str, found: &Damage) -> io::Result<()> {
+        let body = json!({"claim": found.claim, "cut_from": found.from, "file": found.file, "id": self.fresh_id()});
+        crate::fs::make_dir(&*self.fs, QUARANTINE)?;
+        crate::fs::replace(&*self.fs, &marker(name), format!("{body}\n").as_bytes())
+    }
+
+    /// The receipt of an accepted cut, from its marker; then the marker goes. Its id makes a second time harmless.
+    fn leave_cut_receipt(&mut self, name: &str) -> Result<(), Failure> {
+        let bytes = self.fs.read(&marker(name)).map_err(|e| marker_fault(name, &e))?;
+        let value: Value = serde_json::from_slice(&bytes).map_err(|e| {
+            Fault::new("marker_unreadable", format!("{} does not read: {e}", marker(name)))
+        })?;
+        let mut body = value.as_object().cloned().unwrap_or_default();
+        let id = body.remove("id").and_then(|id| id.as_str().map(str::to_owned));
+        let id = id.unwrap_or_else(|| self.fresh_id());
+        self.append_own(name, "ledger_cut_accepted", "ledger.accept_cut", &id, body)?;
+        self.fs
+            .remove(&marker(name))
+            .and_then(|()| self.fs.sync_dir(QUARANTINE))
+            .map_err(|e| marker_fault(name, &e))
+    }
+
+    /// Finishes cuts that were accepted before a crash: what was to go is gone, the receipt is missing.
+    pub(crate) fn finish_accepted_cuts(&mut self) -> Result<(), Failure> {
+        let names: Vec<String> = self.scrolls.keys().cloned().collect();
+        for name in names {
+            let there = self.fs.len(&marker(&name)).map_err(|e| marker_fault(&name, &e))?.is_some();
+            let held_up = self.full || self.clock_jump.is_some() || self.damage.contains_key(&name);
+            if there && !held_up {
+                self.leave_cut_receipt(&name)?;
+                self.publish()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `vm restore`: the first receipt after a home was put back from a backup.
+    pub fn mark_restored(&mut self, lost_up_to: &BTreeMap<String, u64>) -> Result<(), Failure> {
+        for name in self.open_scrolls() {
+            let size = self.scroll(&name).size();
+            let mut body = Map::from_iter([
+                ("restored_size".to_owned(), Value::from(size)),
+                ("origin".to_owned(), Value::from(self.settings.origin(&name))),
+            ]);
+            if let Some(lost) = lost_up_to.get(&name).filter(|lost| **lost > size) {
+                body.insert("lost_up_to".to_owned(), Value::from(*lost));
+            }
+            let id = self.fresh_id();
+            self.append_own(&name, "ledger_restored", "ledger.restore", &id, body)?;
+        }
+        self.publish()
+    }
+}
+
+fn marker(name: &str) -> String {
+    format!("{QUARANTINE}/{name}.accepted")
+}
+
+fn marker_fault(name: &str, e: &io::Error) -> Failure {
+    Fault::new("marker_failed", format!("cannot keep {}: {e}", marker(name))).into()
+}
