@@ -1,0 +1,229 @@
+//! The ledger as text of other tools. Each call becomes one transaction (one for each text, where
+//! transfers of a group have their own); what is pending, voided or
+//! expired has moved nothing and is left out.
+
+pub mod beancount;
+pub mod csv;
+pub mod hledger;
+
+use std::collections::BTreeMap;
+
+use vm_contracts::{Failure, Fault, History, Line, Moment};
+
+use crate::convert::{TRADING, UNBALANCED};
+use crate::import::VIRTUAL_TAG;
+use crate::money::{MoneyError, Quantity, iso_4217_scale};
+use crate::state::text;
+
+/// One posting of a transaction that is written out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Account.
+    pub account: String,
+    /// Asset.
+    pub asset: String,
+    /// How much; positive is a debit.
+    pub quantity: Quantity,
+    /// Lot, as in the receipt.
+    pub lot: Option<String>,
+    /// Price, as in the receipt.
+    pub price: Option<String>,
+    /// Is it against `virtual:unbalanced`?
+    pub unbalanced: bool,
+}
+
+/// One call as a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Call id.
+    pub id: String,
+    /// When it happened.
+    pub at: Moment,
+    /// Free text.
+    pub memo: Option<String>,
+    /// Reference.
+    pub code: Option<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Did it come from virtual postings?
+    pub is_virtual: bool,
+    /// Postings, neighbours of one account joined.
+    pub postings: Vec<Written>,
+}
+
+/// Reads all transactions in order and hands each to `write`.
+pub fn entries(
+    history: &mut dyn History,
+    mut write: impl FnMut(Entry) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut open: Option<Entry> = None;
+    let mut failed: Option<Failure> = None;
+    history.scan(&[], &mut |line| {
+        let taken = take(line, &mut open, &mut write);
+        failed = taken.err();
+        failed.is_none()
+    })?;
+    if let Some(failure) = failed {
+        return Err(failure);
+    }
+    match open {
+        Some(entry) => write(entry),
+        None => Ok(()),
+    }
+}
+
+/// Takes one line into the open entry, or writes that and opens the next.
+fn take(
+    line: &Line,
+    open: &mut Option<Entry>,
+    write: &mut impl FnMut(Entry) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let Some(posting) = posting(line) else { return Ok(()) };
+    let (memo, code) = (text(&line.body, "memo"), text(&line.body, "code"));
+    // Transfers of one group may each have a text of their own; each pair balances by itself.
+    let goes_on = |entry: &Entry| {
+        entry.id == line.id && entry.memo.as_deref() == memo && entry.code.as_deref() == code
+    };
+    if open.as_ref().is_some_and(|entry| !goes_on(entry))
+        && let Some(done) = open.take()
+    {
+        write(done)?;
+    }
+    let entry = open.get_or_insert_with(|| Entry {
+        id: line.id.clone(),
+        at: text(&line.body, "effective_at").and_then(|t| Moment::parse(t).ok()).unwrap_or(line.at),
+        memo: memo.map(str::to_owned),
+        code: code.map(str::to_owned),
+        tags: line.tags.iter().filter(|tag| *tag != VIRTUAL_TAG).cloned().collect(),
+        is_virtual: line.tags.iter().any(|tag| tag == VIRTUAL_TAG),
+        postings: Vec::new(),
+    });
+    let same = |p: &&mut Written| {
+        p.account == posting.account
+            && p.asset == posting.asset
+            && p.lot == posting.lot
+            && p.price == posting.price
+            && p.unbalanced == posting.unbalanced
+            && p.quantity.is_negative() == posting.quantity.is_negative()
+    };
+    match entry.postings.iter_mut().find(same) {
+        Some(before) => {
+            before.quantity = before.quantity.checked_add(posting.quantity).map_err(overflow)?;
+        }
+        None => entry.postings.push(posting),
+    }
+    Ok(())
+}
+
+fn overflow(error: MoneyError) -> Failure {
+    let mut fault = Fault::new(error.code(), format!("joining postings: {error}"));
+    fault.retryable = false;
+    Failure::Fault(fault)
+}
+
+/// The posting that a line stands for, if it moved something.
+fn posting(line: &Line) -> Option<Written> {
+    let credit = match line.kind.as_str() {
+        "treasury_debit" => false,
+        "treasury_credit" => true,
+        _ => return None,
+    };
+    if !matches!(text(&line.body, "phase")?, "posted" | "post") {
+        return None;
+    }
+    let amount = Quantity::parse(text(&line.body, "amount")?).ok()?;
+    let asset = text(&line.body, "asset")?;
+    let amount = amount.trimmed(iso_4217_scale(asset).unwrap_or(0));
+    Some(Written {
+        account: text(&line.body, "account")?.to_owned(),
+        asset: asset.to_owned(),
+        quantity: if credit { amount.checked_neg().ok()? } else { amount },
+        lot: text(&line.body, "lot").map(str::to_owned),
+        price: text(&line.body, "price").map(str::to_owned),
+        unbalanced: text(&line.body, "counterparty")? == UNBALANCED,
+    })
+}
+
+/// A lot as it stands in a receipt: `80.00 USD 2019-01-01 "label"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LotText<'a> {
+    /// Cost per unit.
+    pub number: Quantity,
+    /// Asset of the cost.
+    pub asset: &'a str,
+    /// When it was acquired.
+    pub date: Option<&'a str>,
+    /// Its name.
+    pub label: Option<&'a str>,
+}
+
+/// Reads a lot back from its text; `None` if it was not written by an import.
+pub fn lot(text: &str) -> Option<LotText<'_>> {
+    let (text, label) = match text.strip_suffix('"').and_then(|t| t.split_once(" \"")) {
+        Some((text, label)) => (text, Some(label)),
+        None => (text, None),
+    };
+    let (number, rest) = text.split_once(' ')?;
+    let is_date = |t: &str| {
+        t.len() == 10
+            && t.bytes().enumerate().all(|(at, b)| match at {
+                4 | 7 => b == b'-',
+                _ => b.is_ascii_digit(),
+            })
+    };
+    let (asset, date) = match rest.rsplit_once(' ') {
+        Some((asset, date)) if is_date(date) => (asset, Some(date)),
+        _ => (rest, None),
+    };
+    Some(LotText { number: Quantity::parse(number).ok()?, asset, date, label })
+}
+
+/// Reads a price back from its text: total or not, number, asset.
+pub fn price(text: &str) -> Option<(bool, Quantity, &str)> {
+    let (sign, rest) = text.split_once(' ')?;
+    let (number, asset) = rest.split_once(' ')?;
+    let total = match sign {
+        "@@" => true,
+        "@" => false,
+        _ => return None,
+    };
+    Some((total, Quantity::parse(number).ok()?, asset))
+}
+
+/// The postings without their trading accounts, if lots and prices alone balance them; the reader
+/// then makes the same trading postings again. Otherwise `None`, and all postings are written.
+pub fn without_trading(postings: &[Written]) -> Option<Vec<Written>> {
+    let kept: Vec<Written> =
+        postings.iter().filter(|p| !p.account.starts_with(TRADING)).cloned().collect();
+    if kept.len() == postings.len() {
+        return None;
+    }
+    let mut sums: BTreeMap<&str, Quantity> = BTreeMap::new();
+    let mut scales: BTreeMap<&str, u8> = BTreeMap::new();
+    for posting in &kept {
+        let scale = scales.entry(&posting.asset).or_default();
+        *scale = (*scale).max(posting.quantity.scale());
+        let (weight, asset) = match (&posting.lot, &posting.price) {
+            (Some(text), _) => {
+                let lot = lot(text)?;
+                (posting.quantity.times(lot.number).ok()?, lot.asset)
+            }
+            (None, Some(text)) => {
+                let (total, number, asset) = price(text)?;
+                let weight = match (total, posting.quantity.is_negative()) {
+                    (false, _) => posting.quantity.times(number).ok()?,
+                    (true, false) => number,
+                    (true, true) => number.checked_neg().ok()?,
+                };
+                (weight, asset)
+            }
+            (None, None) => (posting.quantity, posting.asset.as_str()),
+        };
+        crate::book::add(&mut sums, asset, weight).ok()?;
+    }
+    let balanced = sums.iter().all(|(asset, sum)| {
+        let scale = scales.get(asset).copied().unwrap_or(crate::money::SCALE_MAX);
+        sum.rounded_half_even(scale).is_zero()
+    });
+    balanced.then_some(kept)
+}

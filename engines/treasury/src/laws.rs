@@ -1,0 +1,288 @@
+//! Laws of the whole engine over random work: whatever is asked for, debits and credits agree, the
+//! lines alone give the state, and what is exported imports again.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use vm_contracts::{AnyEngine, Hosted, Line};
+use vm_receipts::line::End;
+
+use crate::Treasury;
+use crate::money::Quantity;
+use crate::testing::Bench;
+
+/// One random step. Numbers pick among few accounts, assets and ids, so that steps meet.
+#[derive(Clone, Debug)]
+enum Step {
+    Open(u8, u8, u8),
+    Transfer {
+        debit: u8,
+        credit: u8,
+        asset: u8,
+        amount: i64,
+        pending: bool,
+        timeout_s: Option<i64>,
+    },
+    Post(u8, Option<i64>),
+    Void(u8),
+    Reverse(u8),
+    Link(Vec<(u8, u8, i64)>),
+    Settle(u8, Vec<(u8, u8, i64)>),
+    Close(u8, u8),
+    Wait(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let legs = || proptest::collection::vec((0u8..4, 0u8..4, 1i64..500), 1..5);
+    prop_oneof![
+        2 => (0u8..5, 0u8..2, 0u8..3).prop_map(|(a, b, c)| Step::Open(a, b, c)),
+        8 => (0u8..4, 0u8..4, 0u8..2, -1i64..500, any::<bool>(), proptest::option::of(1i64..100)).prop_map(
+            |(debit, credit, asset, amount, pending, timeout_s)| Step::Transfer { debit, credit, asset, amount, pending, timeout_s }
+        ),
+        3 => (any::<u8>(), proptest::option::of(1i64..500)).prop_map(|(a, b)| Step::Post(a, b)),
+        2 => any::<u8>().prop_map(Step::Void),
+        2 => any::<u8>().prop_map(Step::Reverse),
+        2 => legs().prop_map(Step::Link),
+        2 => (0u8..3, legs()).prop_map(|(a, b)| Step::Settle(a, b)),
+        1 => (0u8..5, 0u8..2).prop_map(|(a, b)| Step::Close(a, b)),
+        2 => (1i64..60).prop_map(Step::Wait),
+    ]
+}
+
+const ASSETS: [&str; 2] = ["EUR", "HOURS"];
+
+fn cents(amount: i64) -> String {
+    Quantity::new(amount.into(), 2).unwrap().to_string()
+}
+
+/// Does one step; what is refused changes nothing.
+fn take(bench: &mut Bench, ids: &mut Vec<String>, step: Step) {
+    let name = |n: u8| format!("assets:p{n}");
+    let id = |ids: &[String], n: u8| {
+        ids.get(usize::from(n) % ids.len().max(1)).cloned().unwrap_or_default()
+    };
+    let list = |legs: &[(u8, u8, i64)]| -> Vec<Value> {
+        legs.iter().map(|(d, c, n)| json!({"debit": name(*d), "credit": name(*c), "asset": "EUR", "amount": cents(*n)})).collect()
+    };
+    let (verb, intent) = match step {
+        Step::Wait(seconds) => return bench.wait_s(seconds),
+        Step::Open(account, asset, limit) => {
+            let limit = crate::state::Limit::WORDS[usize::from(limit)];
+            (
+                "account-open",
+                json!({"account": name(account), "asset": ASSETS[usize::from(asset)], "scale": 2, "limit": limit}),
+            )
+        }
+        Step::Transfer { debit, credit, asset, amount, pending, timeout_s } => (
+            "transfer",
+            json!({"debit": name(debit), "credit": name(credit), "asset": ASSETS[usize::from(asset)],
+                "amount": cents(amount), "pending": pending, "timeout_s": timeout_s.filter(|_| pending)}),
+        ),
+        Step::Post(n, amount) => {
+            ("post", json!({"pending_id": id(ids, n), "amount": amount.map(cents)}))
+        }
+        Step::Void(n) => ("void", json!({"pending_id": id(ids, n)})),
+        Step::Reverse(n) => ("reverse", json!({"reverses": id(ids, n), "reason": "other"})),
+        Step::Link(legs) => ("link", json!({"transfers": list(&legs)})),
+        Step::Settle(netting, legs) => {
+            let netting = ["gross", "bilateral", "multilateral"][usize::from(netting)];
+            ("settle", json!({"netting": netting, "legs": list(&legs)}))
+        }
+        Step::Close(account, asset) => (
+            "account-close",
+            json!({"account": name(account), "asset": ASSETS[usize::from(asset)]}),
+        ),
+    };
+    let before = bench.dump();
+    match bench.call(verb, intent) {
+        Ok(lines) => {
+            ids.extend(
+                lines.iter().filter_map(|l| Some(l.body.get("transfer_id")?.as_str()?.to_owned())),
+            );
+        }
+        Err(_) => assert_eq!(bench.dump(), before, "a refused {verb} changed the state"),
+    }
+}
+
+fn worked(steps: Vec<Step>) -> Bench {
+    let mut bench = Bench::new();
+    for account in 0..4 {
+        for asset in ASSETS {
+            bench.open(&format!("assets:p{account}"), asset, 2);
+        }
+    }
+    let mut ids = Vec::new();
+    for step in steps {
+        take(&mut bench, &mut ids, step);
+    }
+    bench
+}
+
+/// Debits and credits agree in every asset, and pending sums are those of the open pendings.
+fn check_sums(bench: &Bench) {
+    let state = bench.state();
+    let mut sums: BTreeMap<String, [Quantity; 4]> = BTreeMap::new();
+    for ((_, asset), account) in state.accounts.iter() {
+        let sum = sums.entry(asset).or_insert([Quantity::ZERO; 4]);
+        let parts = [
+            account.debits_posted,
+            account.credits_posted,
+            account.debits_pending,
+            account.credits_pending,
+        ];
+        for (sum, part) in sum.iter_mut().zip(parts) {
+            assert!(!part.is_negative());
+            *sum = sum.checked_add(part).unwrap();
+        }
+    }
+    for (asset, [debits, credits, debits_pending, credits_pending]) in sums {
+        assert_eq!(debits, credits, "{asset}");
+        assert_eq!(debits_pending, credits_pending, "{asset}");
+        let open = state
+            .transfers
+            .iter()
+            .filter(|(_, t)| t.asset == asset && t.pending && t.outcome.is_none());
+        let open = open.fold(Quantity::ZERO, |sum, (_, t)| sum.checked_add(t.amount).unwrap());
+        assert_eq!(debits_pending, open, "{asset}");
+        let known = state.assets.get(&asset).unwrap();
+        assert_eq!((known.debits, known.credits), (debits, credits));
+    }
+}
+
+/// No account passes its limit, whatever was posted, reversed or expired.
+fn check_limits(bench: &Bench) {
+    for (key, account) in bench.state().accounts.iter() {
+        let add = |a: Quantity, b: Quantity| a.checked_add(b).unwrap();
+        match account.limit {
+            crate::state::Limit::DebitsLeCredits => {
+                assert!(
+                    account.debits_posted <= add(account.credits_posted, account.overdraft),
+                    "{key:?}"
+                );
+            }
+            crate::state::Limit::CreditsLeDebits => {
+                assert!(
+                    account.credits_posted <= add(account.debits_posted, account.overdraft),
+                    "{key:?}"
+                );
+            }
+            crate::state::Limit::None => {}
+        }
+    }
+}
+
+fn balances(bench: &Bench) -> Vec<String> {
+    let rows = bench.report("balance", json!({}));
+    let mut all: Vec<String> = Vec::new();
+    for row in rows.as_array().unwrap() {
+        let number = Quantity::parse(row["balance"].as_str().unwrap()).unwrap();
+        if !number.is_zero() {
+            all.push(
+                format!("{} {} {}", row["account"], row["asset"], number.trimmed(0)).to_lowercase(),
+            );
+        }
+    }
+    all.sort();
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn debits_equal_credits_after_any_work(steps in proptest::collection::vec(step(), 0..60)) {
+        let mut bench = worked(steps);
+        check_sums(&bench);
+        check_limits(&bench);
+        // The lines alone give the same state.
+        let live = bench.dump();
+        prop_assert_eq!(bench.refold(), live);
+        // Every call is one group: its parts stand together and are complete.
+        for line in &bench.lines {
+            let mine: Vec<&Line> = bench.lines.iter().filter(|l| l.id == line.id).collect();
+            prop_assert_eq!(mine.len() as u32, line.part.of);
+        }
+    }
+
+    #[test]
+    fn what_is_exported_imports_to_the_same_balances(steps in proptest::collection::vec(step(), 0..40)) {
+        let bench = worked(steps);
+        for (format, name) in [("hledger", "x.journal"), ("beancount", "x.beancount")] {
+            let text = bench.export(format).text;
+            let mut again = Bench::new();
+            if let Err(refusal) = again.import(name, &text) {
+                panic!("{refusal}\n{text}");
+            }
+            prop_assert_eq!(balances(&bench), balances(&again), "{}", text);
+        }
+    }
+
+    #[test]
+    fn folding_any_line_never_panics(
+        kind in prop_oneof![
+            Just("treasury_debit"), Just("treasury_credit"), Just("treasury_account_open"), Just("treasury_account_close"),
+            Just("treasury_pending_resolve"), Just("treasury_settlement"), Just("ledger_open"), Just("treasury_later")
+        ],
+        fields in proptest::collection::btree_map(
+            prop_oneof![
+                Just("account"), Just("asset"), Just("amount"), Just("phase"), Just("transfer_id"), Just("counterparty"), Just("outcome"),
+                Just("scale"), Just("expires_at"), Just("overdraft"), Just("legs"), Just("transfers"), Just("netting"), Just("settlement_id")
+            ],
+            prop_oneof![
+                Just(json!("assets:p0")), Just(json!("EUR")), Just(json!("1.00")), Just(json!("-5")), Just(json!("posted")), Just(json!("pending")),
+                Just(json!("170141183460469231731687303715884105727")), Just(json!("0.000000000000000001")), Just(json!(18)), Just(json!(-1)),
+                Just(json!([])), Just(json!(null)), Just(json!("9999-12-31T23:59:59.999Z")), Just(json!("expired"))
+            ],
+            0..14,
+        ),
+        aborted in any::<bool>(),
+    ) {
+        let mut bench = Bench::new();
+        bench.two("assets:p0", "assets:p1");
+        let mut forged = bench.lines[0].clone();
+        forged.kind = kind.to_owned();
+        forged.body = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        forged.end = if aborted { End::Aborted } else { End::Completed };
+        let engine = Hosted::<Treasury>::new();
+        let mut state = engine.blank();
+        for line in bench.lines.iter().chain([&forged, &forged]) {
+            engine.fold(state.as_mut(), line);
+        }
+        state.dump();
+    }
+}
+
+#[test]
+fn a_forged_receipt_shows_as_broken() {
+    let mut bench = Bench::new();
+    bench.two("a", "b");
+    let lines =
+        bench.ok("transfer", json!({"debit": "a", "credit": "b", "asset": "EUR", "amount": "1"}));
+    let engine = Hosted::<Treasury>::new();
+    let mut state = engine.blank();
+    let mut forged = lines[0].clone();
+    forged.body.insert("account".into(), "nowhere".into());
+    forged.seq = 77;
+    for line in bench.lines.iter().chain([&forged]) {
+        engine.fold(state.as_mut(), line);
+    }
+    assert_eq!(state.dump()["broken"], json!({"count": 1, "first_seq": 77}));
+}
+
+#[test]
+fn every_declaration_keeps_the_rules_of_specs() {
+    let engine = Hosted::<Treasury>::new();
+    for spec in engine.operations().into_iter().chain(engine.reports()) {
+        let example: Value = serde_json::from_str(spec.example).unwrap();
+        let admitted = vm_contracts::edge::admit(spec, example.as_object().unwrap());
+        assert!(admitted.is_ok(), "{}: {admitted:?}", spec.verb);
+        let mut names: Vec<_> = spec.fields.iter().map(|f| f.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count, "{} declares a field twice", spec.verb);
+        assert!(names.iter().all(|name| vm_receipts::line::is_field_name(name)));
+        assert!(spec.types.iter().all(|kind| kind.starts_with("treasury_")));
+    }
+}
