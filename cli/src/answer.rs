@@ -1,0 +1,7 @@
+//! How answers look, for a person and for a program.
+
+pub mod call;
+pub mod finding;
+pub mod receipt;
+pub mod report;
+pub mod verdict;

@@ -1,0 +1,77 @@
+//! What a committed call is answered with.
+
+use crate::answer::receipt::Row;
+use crate::exit::Stop;
+use crate::screen::{Screen, Tone};
+use crate::table::Table;
+use vm_contracts::{Fault, Line, Value};
+use vm_ledger::Answer;
+use vm_scrolls::base64;
+use vm_scrolls::checkpoint::Checkpoint;
+use vm_scrolls::note::Note;
+
+/// The lines of an answer, read back from its own bytes.
+pub fn rows(answer: &Answer) -> Result<Vec<Row>, Stop> {
+    let row = |bytes: &Vec<u8>| match Line::parse(bytes) {
+        Ok(line) => Ok(Row { line, bytes: bytes.clone() }),
+        Err(e) => Err(Fault::new(
+            "line_unreadable",
+            format!("the answer holds a line that does not read: {e}"),
+        )
+        .into()),
+    };
+    answer.lines.iter().map(row).collect()
+}
+
+/// Origin, size and root that a signed checkpoint states; its signature is the verifier's question.
+pub fn head(checkpoint: &str) -> Option<Checkpoint> {
+    let note = Note::parse(checkpoint.as_bytes()).ok()?;
+    Checkpoint::parse_body(&note.text).ok()
+}
+
+/// The answer as JSON: lines as objects and as exact text, inclusion proofs, checkpoint.
+pub fn to_json(answer: &Answer) -> Result<Value, Stop> {
+    let rows = rows(answer)?;
+    let mut receipts: Vec<Value> = rows.iter().map(Row::to_json).collect();
+    for ((receipt, row), proof) in receipts.iter_mut().zip(&rows).zip(&answer.proofs) {
+        let hashes: Vec<String> = proof.iter().map(base64::encode).collect();
+        receipt["inclusion"] = serde_json::json!({"index": row.line.seq, "hashes": hashes});
+    }
+    let head = head(&answer.checkpoint);
+    Ok(serde_json::json!({
+        "id": rows.first().map(|r| r.line.id.clone()),
+        "scroll": answer.scroll,
+        "existing": answer.existing,
+        "receipts": receipts,
+        "checkpoint": answer.checkpoint,
+        "size": head.as_ref().map(|h| h.size),
+        "root": head.as_ref().map(|h| base64::encode(h.root)),
+    }))
+}
+
+/// Prints the answer.
+pub fn print(screen: &mut Screen<'_>, answer: &Answer) -> Result<(), Stop> {
+    if screen.json {
+        return screen.document(&to_json(answer)?);
+    }
+    let rows = rows(answer)?;
+    let mut table = Table::new(["receipt", "type", "at", "leaf"]);
+    for row in &rows {
+        let Line { scroll, seq, kind, at, .. } = &row.line;
+        table.row([format!("{scroll}/{seq}"), kind.clone(), at.to_string(), row.leaf()]);
+    }
+    let id = rows.first().map_or("", |r| r.line.id.as_str());
+    let word = if answer.existing { "already committed" } else { "committed" };
+    let tone = if answer.existing { Tone::Note } else { Tone::Good };
+    screen.toned(tone, word, &format!("  id {id}"))?;
+    screen.table(&table)?;
+    match head(&answer.checkpoint) {
+        Some(head) => screen.line(&format!(
+            "checkpoint  {}  size {}  root {}",
+            head.origin,
+            head.size,
+            base64::encode(head.root)
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,8 @@
+//! The command line, built at run time: everything about engines comes out of their Spec tables.
+
+pub mod example;
+pub mod fields;
+pub mod query;
+pub mod tree;
+
+pub use tree::build;

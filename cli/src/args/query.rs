@@ -1,0 +1,164 @@
+//! Query flags, generated from the declared filters, and the query they ask for.
+
+use crate::args::fields::flag;
+use crate::exit::Stop;
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use vm_contracts::{AnyEngine, Field, Kind};
+use vm_scrolls::query::{
+    Cursor, Filter, LIMIT_MAX, Op, Order, Query, QueryField, QueryKind, Schema,
+};
+
+/// Envelope fields that are flags of every query: name, value name, help.
+const ENVELOPE: [(&str, &str, &str); 11] = [
+    ("type", "TYPE", "Receipt type"),
+    ("op", "OP", "Operation that made the receipt, such as treasury.transfer"),
+    ("id", "ID", "Id of the call"),
+    ("actor", "ACTOR", "Who asked"),
+    ("tag", "TAG", "A tag of the receipt; repeatable, all must be there"),
+    ("end", "END", "How the call ended: completed or aborted"),
+    ("from", "TIME", "Sealed at this time or later"),
+    ("to", "TIME", "Sealed before this time"),
+    ("effective_from", "TIME", "In effect at this time or later"),
+    ("effective_to", "TIME", "In effect before this time"),
+    ("seq", "INTEGER", "Sequence number"),
+];
+
+/// What may be filtered by in an engine's scroll.
+pub fn schema(engine: Option<&dyn AnyEngine>) -> Schema {
+    let fields = engine.map(AnyEngine::filters).unwrap_or_default();
+    let declared =
+        fields.iter().filter_map(|f| Some(QueryField::new(f.name, query_kind(&f.kind)?)));
+    Schema::new(declared.collect())
+}
+
+fn query_kind(kind: &Kind) -> Option<QueryKind> {
+    Some(match kind {
+        Kind::Text(_) | Kind::Name(_) | Kind::Choice(_) => QueryKind::Text,
+        Kind::Integer(..) => QueryKind::Integer,
+        Kind::Decimal(_) => QueryKind::Decimal,
+        Kind::Time => QueryKind::Time,
+        Kind::Bool => QueryKind::Bool,
+        Kind::TextList(..) => QueryKind::TextList,
+        Kind::List(..) => return None,
+    })
+}
+
+/// The comparisons of a kind that have flags: what stands behind the name, and what it means.
+fn endings(kind: &Kind) -> &'static [(&'static str, Op, &'static str)] {
+    match kind {
+        Kind::Integer(..) | Kind::Decimal(_) => {
+            &[("", Op::Eq, ""), ("-min", Op::Ge, "at least"), ("-max", Op::Le, "at most")]
+        }
+        Kind::Time => &[("", Op::Eq, ""), ("-from", Op::Ge, "from"), ("-to", Op::Lt, "before")],
+        Kind::List(..) => &[],
+        _ => &[("", Op::Eq, "")],
+    }
+}
+
+/// Flag of a filter, without dashes; the envelope's own names come first.
+fn filter_flag(field: &Field) -> String {
+    let paging = ["order", "limit", "cursor"].contains(&field.name);
+    let own = paging || ENVELOPE.iter().any(|(name, ..)| *name == field.name);
+    if own { format!("field-{}", field.flag()) } else { flag(field) }
+}
+
+fn filter_id(field: &Field, ending: &str) -> String {
+    format!("filter:{}{ending}", field.name)
+}
+
+/// Arguments of `vm <engine> query`.
+pub fn args(engine: &'static dyn AnyEngine) -> Vec<Arg> {
+    let mut all = Vec::new();
+    for field in engine.filters() {
+        for (ending, _, word) in endings(&field.kind) {
+            let help = match *word {
+                "" => field.about.to_owned(),
+                word => format!("{} ({word})", field.about),
+            };
+            let arg = Arg::new(filter_id(field, ending))
+                .long(format!("{}{ending}", filter_flag(field)))
+                .value_name("VALUE")
+                .help(help)
+                .help_heading("Filters of this scroll")
+                .allow_negative_numbers(true)
+                .action(ArgAction::Append);
+            all.push(arg);
+        }
+    }
+    all.extend(ENVELOPE.iter().map(|(name, value, help)| {
+        Arg::new(*name)
+            .long(name.replace('_', "-"))
+            .value_name(*value)
+            .help(*help)
+            .help_heading("Filters of every scroll")
+            .action(ArgAction::Append)
+    }));
+    all.extend(paging());
+    all.push(text_arg());
+    all
+}
+
+/// Order, limit and cursor.
+pub fn paging() -> Vec<Arg> {
+    vec![
+        Arg::new("order")
+            .long("order")
+            .value_name("ORDER")
+            .value_parser(["asc", "desc"])
+            .help("Oldest or newest first"),
+        Arg::new("limit")
+            .long("limit")
+            .value_name("COUNT")
+            .value_parser(value_parser!(u64).range(1..=LIMIT_MAX as u64))
+            .help("Most receipts to print"),
+        Arg::new("cursor").long("cursor").value_name("CURSOR").help("Where the page before ended"),
+    ]
+}
+
+/// The query as text, such as `account^=assets: amount>=10`.
+pub fn text_arg() -> Arg {
+    Arg::new("text")
+        .value_name("QUERY")
+        .num_args(0..)
+        .help("Conditions such as account^=assets: amount>=10 from=2026-01-01; all must hold")
+}
+
+/// The query that text and flags ask for together.
+pub fn query(engine: Option<&'static dyn AnyEngine>, given: &ArgMatches) -> Result<Query, Stop> {
+    let schema = schema(engine);
+    let words: Vec<&str> =
+        given.get_many::<String>("text").unwrap_or_default().map(String::as_str).collect();
+    let mut query = Query::parse(&schema, &words.join(" "))?;
+    for (name, ..) in ENVELOPE {
+        for value in many(given, name) {
+            query.filters.push(Filter::new(&schema, name, Op::Eq, value)?);
+        }
+    }
+    for field in engine.map(AnyEngine::filters).unwrap_or_default() {
+        for (ending, op, _) in endings(&field.kind) {
+            for value in many(given, &filter_id(field, ending)) {
+                query.filters.push(Filter::new(
+                    &schema,
+                    &format!("body.{}", field.name),
+                    *op,
+                    value,
+                )?);
+            }
+        }
+    }
+    if let Some(order) = given.get_one::<String>("order") {
+        query.order = if order == "desc" { Order::Desc } else { Order::Asc };
+    }
+    if let Some(limit) = given.get_one::<u64>("limit") {
+        query.limit = usize::try_from(*limit).unwrap_or(LIMIT_MAX);
+    }
+    if let Some(cursor) = given.get_one::<String>("cursor") {
+        query.cursor = Some(Cursor::parse(cursor)?);
+    }
+    Ok(query)
+}
+
+/// Values of an argument that a command may not have.
+fn many<'a>(given: &'a ArgMatches, id: &str) -> Vec<&'a String> {
+    given.try_get_many::<String>(id).ok().flatten().unwrap_or_default().collect()
+}

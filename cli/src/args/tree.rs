@@ -1,0 +1,346 @@
+//! The whole command tree.
+
+use crate::args::{example, fields, query};
+use crate::session::House;
+use clap::{Arg, ArgAction, Command, value_parser};
+use clap_complete::Shell;
+use vm_contracts::{AnyEngine, Kind, Spec};
+
+/// Commands of the program itself; no engine may have such a name.
+pub const OWN_COMMANDS: [&str; 17] = [
+    "init",
+    "status",
+    "doctor",
+    "fsck",
+    "query",
+    "receipt",
+    "prove",
+    "verify",
+    "backup",
+    "restore",
+    "export",
+    "accept-cut",
+    "clock",
+    "config",
+    "conform",
+    "completions",
+    "reference",
+];
+/// Words of the lifecycle and of every engine; no operation or report may have such a name.
+pub const RESERVED_VERBS: [&str; 12] = [
+    "plan",
+    "run",
+    "next",
+    "complete-stage",
+    "abort",
+    "seal",
+    "query",
+    "import",
+    "export",
+    "verify",
+    "conform",
+    "help",
+];
+
+/// The command line of a program with these engines.
+pub fn build(house: House) -> Command {
+    let engines = house.iter().map(|e| engine(*e));
+    Command::new("vm")
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .about("Turns serious operations into signed receipts, and shows what they prove")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .args(global())
+        .subcommands(engines)
+        .subcommands(evidence())
+        .subcommands(keeping(house))
+        .subcommands(about_itself())
+}
+
+fn global() -> Vec<Arg> {
+    let heading = "Everywhere";
+    vec![
+        Arg::new("home").long("home").value_name("DIR").global(true).help_heading(heading).help(
+            "The ledger home [default: $VM_HOME, else vaultmesh in the user's data directory]",
+        ),
+        Arg::new("json")
+            .long("json")
+            .action(ArgAction::SetTrue)
+            .global(true)
+            .help_heading(heading)
+            .help("Answer with one JSON document, errors too"),
+        Arg::new("wait")
+            .long("wait")
+            .value_name("SECONDS")
+            .value_parser(value_parser!(u64).range(0..=crate::config::WAIT_SECONDS_MAX))
+            .global(true)
+            .help_heading(heading)
+            .help("How long to wait for another owner of the home"),
+    ]
+}
+
+/// Everything of one engine.
+fn engine(engine: &'static dyn AnyEngine) -> Command {
+    let name = engine.name();
+    let operations = engine.operations().into_iter().map(|s| operation(name, s));
+    let reports = engine.reports().into_iter().map(|s| report(name, s));
+    let query = Command::new("query")
+        .about(format!("List receipts of the scroll {}", engine.scroll()))
+        .args(query::args(engine))
+        .after_help("Times end before --to; texts that begin so: field^=text.");
+    let mut command = Command::new(name)
+        .about(engine.about())
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(operations)
+        .subcommands(reports)
+        .subcommand(query);
+    if !engine.imports().is_empty() {
+        command = command.subcommand(import(engine));
+    }
+    if !engine.exports().is_empty() {
+        command = command.subcommand(export(engine));
+    }
+    command
+}
+
+fn operation(engine: &str, spec: &'static Spec) -> Command {
+    let fields: Vec<String> =
+        spec.fields.iter().filter(|f| f.is_input()).map(|f| fields::arg_id(f.name)).collect();
+    Command::new(spec.verb)
+        .about(spec.about)
+        .override_usage(fields::usage(&format!("vm {engine}"), spec))
+        .args(fields::args(spec))
+        .arg(
+            Arg::new("intent")
+                .long("intent")
+                .value_name("FILE")
+                .conflicts_with_all(fields)
+                .help("Take the whole intent as JSON from a file, or - for standard input"),
+        )
+        .arg(
+            Arg::new("id")
+                .long("id")
+                .value_name("ID")
+                .help("Id of the call; the same id and intent again gives the same receipts"),
+        )
+        .arg(
+            Arg::new("tag")
+                .long("tag")
+                .value_name("TAG")
+                .action(ArgAction::Append)
+                .help("Short public word kept on each receipt; repeatable"),
+        )
+        .after_help(after(engine, spec))
+}
+
+fn report(engine: &str, spec: &'static Spec) -> Command {
+    Command::new(spec.verb)
+        .about(spec.about)
+        .override_usage(fields::usage(&format!("vm {engine}"), spec))
+        .args(fields::args(spec))
+        .arg(
+            Arg::new("at")
+                .long("at")
+                .value_name("TIME|SIZE")
+                .help("Answer as of this time, or of this number of receipts"),
+        )
+        .after_help(after(engine, spec))
+}
+
+fn after(engine: &str, spec: &Spec) -> String {
+    let mut text = format!("Needs: {}\n", spec.needs);
+    if !spec.types.is_empty() {
+        text.push_str(&format!("Receipts: {}\n", spec.types.join(", ")));
+    }
+    for field in spec.fields.iter().filter(|f| f.is_input()) {
+        let Kind::List(_, inner) = field.kind else { continue };
+        text.push_str(&format!("Each of --{}:\n", fields::flag(field)));
+        for f in inner.iter().filter(|f| f.is_input()) {
+            text.push_str(&format!("  {}: {} [{}]\n", f.name, f.about, fields::remarks(f)));
+        }
+    }
+    text.push_str(&format!("Example:\n{}", example::command_line(engine, spec, "  ")));
+    text
+}
+
+fn import(engine: &'static dyn AnyEngine) -> Command {
+    let imports = engine.imports();
+    let lines: Vec<String> = imports
+        .iter()
+        .map(|(name, about, ends)| format!("  {name}: {about} (.{})", ends.join(", .")))
+        .collect();
+    Command::new("import")
+        .about("Read a foreign file into receipts")
+        .arg(Arg::new("file").value_name("FILE").required(true).help("The file, or - for standard input"))
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .value_parser(imports.iter().map(|i| i.0).collect::<Vec<_>>())
+                .help("Format of the file [default: told from its ending]"),
+        )
+        .arg(Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue).help("Only say what would be committed"))
+        .after_help(format!(
+            "Formats:\n{}\nEach entry is its own call: some may be committed when others are refused; the same file again appends nothing.",
+            lines.join("\n")
+        ))
+}
+
+fn export(engine: &'static dyn AnyEngine) -> Command {
+    let exports = engine.exports();
+    let lines: Vec<String> =
+        exports.iter().map(|(name, about)| format!("  {name}: {about}")).collect();
+    Command::new("export")
+        .about("Write state and history in a foreign format")
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .required(true)
+                .value_parser(exports.iter().map(|e| e.0).collect::<Vec<_>>())
+                .help("Format to write"),
+        )
+        .arg(output("The file to write [default: standard output]"))
+        .after_help(format!("Formats:\n{}", lines.join("\n")))
+}
+
+fn output(help: &'static str) -> Arg {
+    Arg::new("output").long("output").short('o').value_name("FILE").help(help)
+}
+
+fn reference(help: &'static str) -> Arg {
+    Arg::new("receipt").value_name("SCROLL/SEQ|ID").required(true).help(help)
+}
+
+/// Reading, proving, verifying.
+fn evidence() -> Vec<Command> {
+    vec![
+        Command::new("query")
+            .about("List receipts of any scroll")
+            .arg(Arg::new("scroll").value_name("SCROLL").required(true).help("The scroll"))
+            .args(query::paging())
+            .arg(query::text_arg()),
+        Command::new("receipt")
+            .about("Look at receipts")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(
+                Command::new("show").about("Show one receipt, or all of a call").arg(reference("The receipt, or the id of a call")),
+            ),
+        Command::new("prove")
+            .about("Write a proof of one receipt that verifies without the home")
+            .arg(reference("The receipt, or the id of a call that left one"))
+            .arg(output("The file to write [default: standard output]"))
+            .arg(
+                Arg::new("tlog-proof")
+                    .long("tlog-proof")
+                    .action(ArgAction::SetTrue)
+                    .help("Write a C2SP tlog-proof; with --output the line goes beside it, under the ending .line"),
+            ),
+        Command::new("verify")
+            .about("Verify a home or a proof; says what holds, what does not, and what was not checked")
+            .arg(Arg::new("target").value_name("TARGET").help("A home, a PROOF.json or a .tlog-proof [default: the home]"))
+            .arg(Arg::new("trust").long("trust").value_name("FILE").help("Keys to believe: issuer did:key lines and log vkey lines"))
+            .arg(Arg::new("line").long("line").value_name("FILE").help("The receipt line of a .tlog-proof [default: the file beside it with the ending .line]"))
+            .after_help("Exit codes: 0 verified, 6 tampered, 7 cannot-evaluate, 8 absent."),
+    ]
+}
+
+/// Making and keeping a home.
+fn keeping(house: House) -> Vec<Command> {
+    let scrolls: Vec<&str> = house.iter().map(|e| e.scroll()).collect();
+    let dir = |name: &'static str, help: &'static str| {
+        Arg::new(name).value_name("DIR").required(true).help(help)
+    };
+    vec![
+        Command::new("init")
+            .about("Make a home: directories, two signing keys, configuration")
+            .arg(Arg::new("domain").long("domain").value_name("NAME").help("First part of checkpoint origins [default: local]"))
+            .arg(Arg::new("node").long("node").value_name("NAME").help("This node's name in receipts and origins [default: drawn]"))
+            .arg(Arg::new("guard").long("guard").value_name("DIR").help("Where the second copy of signed-state is kept [default: the user's state directory]"))
+            .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help("Mark every receipt as a demonstration")),
+        Command::new("status").about("Say what the home holds"),
+        Command::new("doctor").about("Check file system, locks, keys, clock, space and permissions"),
+        Command::new("fsck").about("Check that everything in the home agrees; changes nothing"),
+        Command::new("backup")
+            .about("Write a consistent copy of the home")
+            .arg(dir("to", "New directory for the copy"))
+            .arg(Arg::new("no-keys").long("no-keys").action(ArgAction::SetTrue).help("Leave the secret keys out")),
+        Command::new("restore")
+            .about("Make the home from a backup; leaves a receipt")
+            .arg(dir("from", "Directory that vm backup wrote"))
+            .arg(Arg::new("node").long("node").value_name("NAME").help("Go on under a new node name, where the backup is older than what was signed")),
+        Command::new("export")
+            .about("Publish scrolls as static files")
+            .arg(Arg::new("tiles").long("tiles").value_name("DIR").required(true).help("Directory for C2SP tiles, entry bundles and checkpoints"))
+            .arg(Arg::new("scroll").value_name("SCROLL").help(format!("One scroll [default: all of {}]", scrolls.join(", ")))),
+        Command::new("accept-cut")
+            .about("Set damaged lines at the end of a scroll aside, and leave a receipt that says so")
+            .arg(Arg::new("scroll").value_name("SCROLL").required(true).help("The scroll")),
+        Command::new("clock").about("The clock of this ledger").subcommand_required(true).arg_required_else_help(true).subcommand(
+            Command::new("accept").about("Accept that the clock jumped ahead, and leave a receipt that says so"),
+        ),
+    ]
+}
+
+/// Settings, conformance, completions, the reference page.
+fn about_itself() -> Vec<Command> {
+    vec![
+        Command::new("config")
+            .about("The settings of this home")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(
+                Command::new("explain")
+                    .about("Print every setting, its value and where that comes from"),
+            ),
+        Command::new("conform")
+            .about("Hold an engine against the design gate, row by row")
+            .arg(Arg::new("engine").value_name("ENGINE").required(true).help("Name of the engine"))
+            .arg(
+                Arg::new("sample")
+                    .long("sample")
+                    .value_name("FILE")
+                    .action(ArgAction::Append)
+                    .help("A foreign file to live through as well; repeatable"),
+            ),
+        Command::new("completions").about("Print a completion script for a shell").arg(
+            Arg::new("shell")
+                .value_name("SHELL")
+                .required(true)
+                .value_parser(value_parser!(Shell))
+                .help("The shell"),
+        ),
+        Command::new("reference").about("Print the whole reference as Markdown").hide(true),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_consistent() {
+        build(crate::house::HOUSE).debug_assert();
+    }
+
+    #[test]
+    fn no_engine_takes_a_name_of_the_program_and_no_verb_a_word_of_the_lifecycle() {
+        for engine in crate::house::HOUSE {
+            assert!(!OWN_COMMANDS.contains(&engine.name()), "{}", engine.name());
+            for spec in engine.operations().into_iter().chain(engine.reports()) {
+                assert!(!RESERVED_VERBS.contains(&spec.verb), "{} {}", engine.name(), spec.verb);
+            }
+        }
+    }
+
+    #[test]
+    fn own_commands_are_listed() {
+        let tree = build(&[]);
+        let names: Vec<&str> = tree.get_subcommands().map(Command::get_name).collect();
+        assert!(names.iter().all(|n| OWN_COMMANDS.contains(n)), "{names:?}");
+        assert_eq!(names.len(), OWN_COMMANDS.len());
+    }
+}

@@ -1,0 +1,159 @@
+//! `vm <engine> import`: a foreign file as calls.
+
+use crate::commands::{required, text};
+use crate::exit::{self, OK, Stop};
+use crate::screen::{Progress, Screen, Tone, take_in};
+use crate::session::{Session, actor};
+use crate::table::Table;
+use clap::ArgMatches;
+use std::collections::BTreeMap;
+use std::path::Path;
+use vm_contracts::{AnyEngine, Call, Failure, Import, Planned, Source};
+use vm_ledger::Ledger;
+
+/// Calls committed together; small enough that progress moves, large enough that a sync is shared.
+const CHUNK: usize = 256;
+/// Failures shown to a person; JSON has them all.
+const SHOWN_MAX: usize = 20;
+
+/// What an import came to.
+#[derive(Default)]
+struct Tally {
+    committed: u64,
+    receipts: u64,
+    existing: u64,
+    failed: Vec<(String, String, Failure)>,
+    /// Calls that were never asked, because the ledger stopped.
+    unasked: u64,
+}
+
+/// Reads the file and commits its calls, one by one in order.
+pub fn run(
+    session: &mut Session<'_>,
+    engine: &'static dyn AnyEngine,
+    given: &ArgMatches,
+) -> Result<u8, Stop> {
+    let path = required(given, "file");
+    let format = text(given, "format");
+    let bytes = take_in(session.screen.input, path)?;
+    let name = Path::new(path)
+        .file_name()
+        .map_or_else(|| path.to_owned(), |n| n.to_string_lossy().into_owned());
+    session.in_home(|screen, ledger| {
+        let import = ledger.import(engine.name(), format, Source { name: &name, bytes: &bytes })?;
+        if given.get_flag("dry-run") {
+            would(screen, path, &import)?;
+            return Ok(OK);
+        }
+        let notices = import.notices.clone();
+        let tally = commit(screen, ledger, engine, import.calls)?;
+        say(screen, path, &notices, &tally)?;
+        Ok(tally.failed.first().map_or(OK, |(_, _, failure)| exit::surface(failure).exit))
+    })
+}
+
+fn commit(
+    screen: &mut Screen<'_>,
+    ledger: &Ledger,
+    engine: &'static dyn AnyEngine,
+    planned: Vec<Planned>,
+) -> Result<Tally, Stop> {
+    let actor = actor()?;
+    let total = planned.len() as u64;
+    let mut progress = Progress::new(screen.live);
+    let mut tally = Tally::default();
+    let mut done = 0;
+    for chunk in planned.chunks(CHUNK) {
+        let calls = chunk.iter().map(|p| Call {
+            id: Some(p.id.clone()),
+            actor: actor.clone(),
+            surface: "import".into(),
+            engine: engine.name().into(),
+            verb: p.verb.into(),
+            intent: p.intent.clone(),
+            tags: p.tags.clone(),
+        });
+        let answers = ledger.submit_all(calls.collect());
+        let mut stopped = false;
+        for (plan, answer) in chunk.iter().zip(answers) {
+            match answer {
+                Ok(answer) if answer.existing => tally.existing += 1,
+                Ok(answer) => {
+                    tally.committed += 1;
+                    tally.receipts += answer.lines.len() as u64;
+                }
+                Err(failure) => {
+                    stopped |= !matches!(failure, Failure::Refusal(_));
+                    tally.failed.push((plan.place.clone(), plan.id.clone(), failure));
+                }
+            }
+        }
+        done += chunk.len() as u64;
+        progress.step(screen.err, "import", done, total);
+        if stopped {
+            tally.unasked = total - done;
+            break;
+        }
+    }
+    progress.end(screen.err);
+    Ok(tally)
+}
+
+fn would(screen: &mut Screen<'_>, path: &str, import: &Import) -> Result<(), Stop> {
+    let mut verbs: BTreeMap<&str, u64> = BTreeMap::new();
+    for call in &import.calls {
+        *verbs.entry(call.verb).or_default() += 1;
+    }
+    if screen.json {
+        let document = serde_json::json!({
+            "file": path, "dry_run": true, "calls": import.calls.len(), "verbs": verbs, "notices": import.notices,
+        });
+        return screen.document(&document);
+    }
+    screen.toned(
+        Tone::Note,
+        "dry run",
+        &format!("  {path} would be {} calls; nothing was committed", import.calls.len()),
+    )?;
+    let mut table = Table::new(["operation", "calls"]);
+    verbs.iter().for_each(|(verb, count)| table.row([(*verb).to_owned(), count.to_string()]));
+    screen.table(&table)?;
+    import.notices.iter().for_each(|n| screen.note(n));
+    Ok(())
+}
+
+fn say(screen: &mut Screen<'_>, path: &str, notices: &[String], tally: &Tally) -> Result<(), Stop> {
+    if screen.json {
+        let failed: Vec<_> = tally
+            .failed
+            .iter()
+            .map(|(place, id, f)| serde_json::json!({"place": place, "id": id, "error": exit::to_json(f)}))
+            .collect();
+        let document = serde_json::json!({
+            "file": path, "dry_run": false, "committed": tally.committed, "receipts": tally.receipts,
+            "existing": tally.existing, "failed": failed, "unasked": tally.unasked, "notices": notices,
+        });
+        return screen.document(&document);
+    }
+    notices.iter().for_each(|n| screen.note(n));
+    for (place, _, failure) in tally.failed.iter().take(SHOWN_MAX) {
+        let text = exit::to_text(failure);
+        text.lines().try_for_each(|line| screen.toned(Tone::Bad, place, &format!(": {line}")))?;
+    }
+    if tally.failed.len() > SHOWN_MAX {
+        screen
+            .line(&format!("… and {} more; --json has them all", tally.failed.len() - SHOWN_MAX))?;
+    }
+    let tone = if tally.failed.is_empty() { Tone::Good } else { Tone::Note };
+    let mut rest = format!(
+        "  {} calls with {} receipts; {} were there already; {} failed",
+        tally.committed,
+        tally.receipts,
+        tally.existing,
+        tally.failed.len()
+    );
+    if tally.unasked > 0 {
+        rest.push_str(&format!("; {} were not asked any more", tally.unasked));
+    }
+    screen.toned(tone, "committed", &rest)
+}

@@ -1,0 +1,164 @@
+//! `vm verify`: a home, a proof, or a tlog-proof with its line. Needs no home of its own, no network and no secret.
+
+use crate::answer::verdict;
+use crate::commands::prove::line_path;
+use crate::commands::text;
+use crate::config;
+use crate::exit::{self, Stop};
+use crate::screen::{Progress, Screen, take_in};
+use crate::session::Session;
+use clap::ArgMatches;
+use std::path::Path;
+use vm_contracts::Refusal;
+use vm_ledger::audit::{self_asserted_trust, verify_home};
+use vm_ledger::fs::Disk;
+use vm_scrolls::proof::{FILE_NAME, Proof, verify, verify_bytes};
+use vm_scrolls::tlog_proof::{HEADER, TlogProof};
+use vm_scrolls::trust::Trust;
+use vm_scrolls::verdict::{Findings, Outcome, Place, Verdict};
+
+/// Prints the verdict; its exit code is the command's.
+pub fn run(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
+    let target = match text(given, "target") {
+        Some(target) => target.to_owned(),
+        None => config::home(&session.flags)?.0.display().to_string(),
+    };
+    let verdict = judge(&mut session.screen, &target, given)?;
+    verdict::print(&mut session.screen, &verdict)?;
+    Ok(verdict.exit_code())
+}
+
+fn judge(screen: &mut Screen<'_>, target: &str, given: &ArgMatches) -> Result<Verdict, Stop> {
+    let path = Path::new(target);
+    if !path.exists() {
+        return Ok(ended(Outcome::Absent, target, &format!("there is no {target}")));
+    }
+    let trust = match text(given, "trust") {
+        Some(file) if !Path::new(file).exists() => {
+            return Ok(ended(
+                Outcome::CannotEvaluate,
+                target,
+                &format!("the trust file {file} is not there"),
+            ));
+        }
+        Some(file) => Some(trust(screen, file)?),
+        None => None,
+    };
+    if path.is_dir() {
+        return Ok(home(screen, path, trust));
+    }
+    let bytes = take_in(screen.input, target)?;
+    let trust = trust.unwrap_or_default();
+    match bytes.starts_with(HEADER.as_bytes()) {
+        false => Ok(named(verify_bytes(&bytes, &trust), target)),
+        true => {
+            let line = text(given, "line").map_or_else(|| line_path(target), str::to_owned);
+            tlog(screen, target, &bytes, &line, &trust)
+        }
+    }
+}
+
+/// A verdict before anything could be looked at.
+fn ended(outcome: Outcome, target: &str, why: &str) -> Verdict {
+    let mut findings = Findings::new();
+    findings.undecided("target", why);
+    findings.not_checked(format!("{target}: nothing of it was looked at"));
+    let mut verdict = findings.verdict(target, false);
+    verdict.outcome = outcome;
+    verdict.summary = format!("{}: {why}", outcome.as_str());
+    verdict
+}
+
+/// Reads the keys to believe.
+pub fn trust(screen: &mut Screen<'_>, file: &str) -> Result<Trust, Stop> {
+    let bytes = take_in(screen.input, file)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Refusal::malformed("trust_malformed", format!("{file} is not UTF-8 text")))?;
+    Ok(Trust::parse(&text).map_err(|e| exit::trust(&e, file))?)
+}
+
+fn home(screen: &mut Screen<'_>, path: &Path, trust: Option<Trust>) -> Verdict {
+    // Verifying reads nothing of the guard; a path that is not there says so if that ever changes.
+    let disk = Disk::new(path, path.join("no-guard"));
+    let trust = match trust.map_or_else(|| self_asserted_trust(&disk), Ok) {
+        Ok(trust) => trust,
+        Err(e) => {
+            let target = path.display().to_string();
+            return ended(Outcome::CannotEvaluate, &target, &e.to_string());
+        }
+    };
+    let mut progress = Progress::new(screen.live);
+    let err = &mut *screen.err;
+    let verdict = verify_home(&disk, &trust, &mut |scroll, done, total| {
+        progress.step(err, scroll, done, total)
+    });
+    progress.end(screen.err);
+    verdict
+}
+
+/// A tlog-proof and its line are the parts of a PROOF.json; they are judged as one.
+fn tlog(
+    screen: &mut Screen<'_>,
+    target: &str,
+    bytes: &[u8],
+    line: &str,
+    trust: &Trust,
+) -> Result<Verdict, Stop> {
+    let proof = match TlogProof::parse(bytes) {
+        Ok(proof) => proof,
+        Err(e) => {
+            let mut findings = Findings::new();
+            let (line, byte) = match &e {
+                vm_scrolls::tlog_proof::TlogProofError::Malformed { line, byte, .. } => {
+                    (Some(*line), Some(*byte))
+                }
+                _ => (None, None),
+            };
+            let place =
+                Place { file: target.to_owned(), line, byte, claim: "proof_readable".into() };
+            findings.contradicted(place, e.to_string());
+            return Ok(findings.verdict("a tlog-proof", trust.self_asserted));
+        }
+    };
+    if !Path::new(line).exists() {
+        return Ok(ended(
+            Outcome::CannotEvaluate,
+            target,
+            &format!("the receipt line {line} is not there"),
+        ));
+    }
+    let text = take_in(screen.input, line)?;
+    let text = text.strip_suffix(b"\n").unwrap_or(&text);
+    let text = match std::str::from_utf8(text) {
+        Ok(text) => text.to_owned(),
+        Err(e) => {
+            let mut findings = Findings::new();
+            let place = Place {
+                file: line.to_owned(),
+                line: Some(1),
+                byte: Some(e.valid_up_to() as u64),
+                claim: "line_canonical".into(),
+            };
+            findings.contradicted(place, "the line is not UTF-8");
+            return Ok(findings.verdict("one receipt", trust.self_asserted));
+        }
+    };
+    let mut verdict = verify(&Proof::new(text, proof.index, proof.hashes, proof.checkpoint), trust);
+    if let Some(place) = &mut verdict.first_bad {
+        let member = place.file.strip_prefix(FILE_NAME).unwrap_or_default();
+        place.file = if member == "#/line" { line.to_owned() } else { target.to_owned() };
+    }
+    if proof.extra.is_some() {
+        verdict.not_checked.push("the extra data of the tlog-proof: nothing vouches for it".into());
+    }
+    Ok(verdict)
+}
+
+/// Puts the name the caller used into the place.
+fn named(mut verdict: Verdict, target: &str) -> Verdict {
+    if let Some(place) = &mut verdict.first_bad {
+        let member = place.file.strip_prefix(FILE_NAME).map(str::to_owned).unwrap_or_default();
+        place.file = format!("{target}{member}");
+    }
+    verdict
+}

@@ -1,0 +1,7 @@
+//! The binary `vm`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vaultmesh::start(None)
+}
