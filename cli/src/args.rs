@@ -2,6 +2,7 @@
 
 pub mod example;
 pub mod fields;
+pub mod listing;
 pub mod query;
 pub mod tree;
 

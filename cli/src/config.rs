@@ -22,7 +22,7 @@ pub const FILE: &str = "vaultmesh.toml";
 /// Prefix of the environment's variables; `__` stands between section and key.
 pub const PREFIX: &str = "VM_";
 /// Variables with the prefix that are no settings: the home itself, and the test suites' folder.
-const NOT_SETTINGS: [&str; 3] = ["HOME", "SHARED", "SHARED_REQUIRED"];
+const NOT_SETTINGS: [&str; 6] = ["HOME", "ROUNDS", "SEED", "SHARED", "SHARED_REQUIRED", "TELL"];
 /// Longest wait for another owner of the home, in seconds.
 pub const WAIT_SECONDS_MAX: u64 = 86_400;
 

@@ -54,7 +54,7 @@ pub fn run(house: House, words: Vec<OsString>, mut screen: Screen<'_>) -> u8 {
     screen.json = words.iter().take_while(|w| *w != "--").any(|w| w == "--json");
     let given = match args::build(house).try_get_matches_from(words) {
         Ok(given) => given,
-        Err(e) => return say(&mut screen, Err(Stop::Usage(Box::new(e)))),
+        Err(e) => return say(&mut screen, house, Err(Stop::Usage(Box::new(e)))),
     };
     let leaf = leaf(&given);
     screen.json = leaf.get_flag("json");
@@ -64,7 +64,7 @@ pub fn run(house: House, words: Vec<OsString>, mut screen: Screen<'_>) -> u8 {
     };
     let mut session = Session { house, screen, flags };
     let result = commands::dispatch(&mut session, &given);
-    say(&mut session.screen, result)
+    say(&mut session.screen, house, result)
 }
 
 fn leaf(given: &ArgMatches) -> &ArgMatches {
@@ -72,7 +72,7 @@ fn leaf(given: &ArgMatches) -> &ArgMatches {
 }
 
 /// Says why a command stopped, and maps it to the exit code.
-fn say(screen: &mut Screen<'_>, result: Result<u8, Stop>) -> u8 {
+fn say(screen: &mut Screen<'_>, house: House, result: Result<u8, Stop>) -> u8 {
     let result = result.and_then(|code| screen.flush().map(|()| code));
     let failure = match result {
         Ok(code) => return code,
@@ -83,7 +83,7 @@ fn say(screen: &mut Screen<'_>, result: Result<u8, Stop>) -> u8 {
             format!("standard output cannot be written: {e}"),
         )
         .into(),
-        Err(Stop::Usage(e)) => match usage::explain(screen, &e) {
+        Err(Stop::Usage(e)) => match usage::explain(screen, house, &e) {
             Ok(code) => return code,
             Err(failure) => failure,
         },

@@ -1,6 +1,7 @@
 //! Aligned tables for people: columns by display width, numbers to the right, nothing that could steer a terminal.
 
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 /// Rows under a header.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,16 @@ impl Table {
     /// Whether it has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Leaves out the columns in which no row says anything.
+    pub fn drop_empty_columns(&mut self) {
+        let kept: Vec<bool> =
+            (0..self.header.len()).map(|c| self.rows.iter().any(|r| !r[c].is_empty())).collect();
+        for cells in self.rows.iter_mut().chain([&mut self.header]) {
+            let mut kept = kept.iter();
+            cells.retain(|_| *kept.next().expect("each row is as long as the header"));
+        }
     }
 
     /// The table as text, every line ended; the header in bold where `colour`.
@@ -101,27 +112,7 @@ fn steers(c: char) -> bool {
 
 /// Columns a text takes on a terminal: combining marks none, East Asian wide characters and emoji two.
 pub fn width(text: &str) -> usize {
-    text.chars().map(char_width).sum()
-}
-
-/// Ranges of UAX #11 "W" and "F" and of emoji presentation, coarsely: enough to align what people write in ledgers.
-fn char_width(c: char) -> usize {
-    match u32::from(c) {
-        0x0300..=0x036f | 0x0483..=0x0489 | 0x0591..=0x05bd | 0x0610..=0x061a | 0x064b..=0x065f => {
-            0
-        }
-        0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x200b..=0x200d | 0x20d0..=0x20ff => 0,
-        0xfe00..=0xfe0f | 0xfe20..=0xfe2f | 0xe0100..=0xe01ef => 0,
-        0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0x33ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff => {
-            2
-        }
-        0xa000..=0xa4cf | 0xa960..=0xa97f | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => {
-            2
-        }
-        0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1f64f | 0x1f680..=0x1f6ff => 2,
-        0x1f900..=0x1f9ff | 0x1fa70..=0x1faff | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    }
+    text.width()
 }
 
 #[cfg(test)]
@@ -142,6 +133,7 @@ mod tests {
     fn wide_and_combining_characters_keep_columns_aligned() {
         assert_eq!(width("日本"), 4);
         assert_eq!(width("e\u{301}"), 1);
+        assert_eq!(width("👩‍🌾"), 2);
         let mut table = Table::new(["a", "b"]);
         table.row(["日本", "x"]);
         table.row(["abcd", "y"]);

@@ -1,17 +1,20 @@
 //! Errors of the command line itself, as clap finds them: the same codes and the same JSON as every other refusal.
 
+use crate::args::listing::welcome;
 use crate::exit;
 use crate::screen::Screen;
+use crate::session::House;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use vm_contracts::{Failure, Refusal};
 
 /// Prints help and version, and usage errors for a person; gives back the refusal where JSON was asked for.
-pub fn explain(screen: &mut Screen<'_>, e: &clap::Error) -> Result<u8, Failure> {
+pub fn explain(screen: &mut Screen<'_>, house: House, e: &clap::Error) -> Result<u8, Failure> {
     let help = matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let text = match screen.colour {
         true => e.render().ansi().to_string(),
         false => e.render().to_string(),
     };
+    let text = if text.ends_with('\n') { text } else { text + "\n" };
     if help {
         // A reader that left early has seen enough.
         let _ = screen.out.write_all(text.as_bytes()).and_then(|()| screen.out.flush());
@@ -22,6 +25,11 @@ pub fn explain(screen: &mut Screen<'_>, e: &clap::Error) -> Result<u8, Failure> 
         return Err(refusal.into());
     }
     let code = exit::surface(&refusal.into()).exit;
+    let at_the_top = text_of(e, ContextKind::InvalidSubcommand).is_some_and(|name| name == "vm");
+    let text = match e.kind() {
+        ErrorKind::MissingSubcommand if at_the_top => welcome(house),
+        _ => text,
+    };
     // When standard error is gone, the exit code still says it.
     let _ = screen.err.write_all(text.as_bytes());
     Ok(code)
@@ -60,6 +68,9 @@ pub fn refusal(e: &clap::Error) -> Refusal {
         text_of(e, kind).filter(|t| !t.is_empty()).map(|t| format!("{word} {t}{mark}"))
     })
     .collect();
+    if code == "missing_verb" {
+        refusal.hint = Some("The same words with --help list the commands.".into());
+    }
     if !tips.is_empty() {
         refusal.hint = Some(tips.join(" "));
     }

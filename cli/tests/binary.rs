@@ -154,6 +154,26 @@ fn a_reader_that_leaves_early_is_no_error() {
 }
 
 #[test]
+fn without_a_command_five_are_named_and_an_engine_lists_its_verbs() {
+    let home = Home::new();
+    for words in [&[][..], &["--wait", "0"]] {
+        let said = home.vm(words);
+        assert_eq!((code(&said), said.stdout.len()), (2, 0), "{words:?}");
+        let rows = text(&said.stderr).lines().filter(|l| l.starts_with("  vm ")).count();
+        assert_eq!(rows, 5, "{said:?}");
+    }
+    let said = text(&home.vm(&["treasury"]).stderr);
+    for row in
+        ["Operations:", "  transfer       Move an amount", "Reports:", "  balance        Show"]
+    {
+        assert!(said.contains(row), "{row} in {said}");
+    }
+    let json = home.vm(&["treasury", "--json"]);
+    let error: serde_json::Value = serde_json::from_slice(&json.stderr).unwrap();
+    assert_eq!((&error["code"], error["hint"].is_string()), (&"missing_verb".into(), true));
+}
+
+#[test]
 fn help_and_version_go_to_standard_output() {
     let home = Home::new();
     for words in [&["--help"][..], &["--version"], &["verify", "--help"], &["help", "prove"]] {

@@ -129,7 +129,7 @@ fn a_flipped_byte_in_the_home_is_found_with_file_line_and_byte() {
     assert!(!said.json()["still_provable"].as_array().unwrap().is_empty());
     let words = vm(&home, &["verify"]);
     assert!(
-        words.out.contains("first bad: ") && words.out.contains("still provable"),
+        words.out.contains("\n  line   3\n") && words.out.contains("still provable"),
         "{}",
         words.out
     );
@@ -139,6 +139,39 @@ fn a_flipped_byte_in_the_home_is_found_with_file_line_and_byte() {
     assert_eq!(fs::read(&file).unwrap(), bad);
     fs::write(&file, &good).unwrap();
     assert_eq!(vm(&home, &["fsck"]).code, 0);
+}
+
+#[test]
+fn each_kind_of_damage_is_told_with_its_place_and_what_still_stands() {
+    let (_dir, home) = filled();
+    let file = home.join("receipts/toy/00000000000000000000.jsonl");
+    let good = fs::read(&file).unwrap();
+    let lines: Vec<&[u8]> = good.split_inclusive(|b| *b == b'\n').collect();
+    let name = "  file   receipts/toy/00000000000000000000.jsonl\n";
+    let removed = [&lines[..2], &lines[3..]].concat().concat();
+    let swapped = [&lines[..2], &[lines[3], lines[2]], &lines[4..]].concat().concat();
+    let cut = good[..good.len() - 5].to_vec();
+    let last = format!("  line   {}\n", lines.len());
+    for (bytes, line) in
+        [(removed, "  line   3\n"), (swapped, "  line   3\n"), (cut, last.as_str())]
+    {
+        fs::write(&file, bytes).unwrap();
+        let said = vm(&home, &["verify"]);
+        assert_eq!(said.code, 6, "{said:?}");
+        let (place, rest) = said.out.split_once("still provable\n").unwrap();
+        assert!(place.starts_with("tampered") && place.contains(name), "{}", said.out);
+        for part in [line, "  byte   ", "  claim  "] {
+            assert!(place.contains(part), "{part} in\n{place}");
+        }
+        assert!(rest.contains("claims\n  ") && rest.contains("\n  broken  "), "{}", said.out);
+        assert!(!said.out.contains('\u{1b}'), "no colour without a terminal");
+    }
+    fs::write(&file, &good).unwrap();
+    fs::remove_file(home.join("ROOT.toy.txt")).unwrap();
+    let said = vm(&home, &["verify"]);
+    assert_eq!(said.code, 7, "{said:?}");
+    assert!(said.out.contains("\n  open    root_present: ROOT.toy.txt"), "{}", said.out);
+    assert!(said.out.contains("\nmissing\n  ROOT.toy.txt"), "{}", said.out);
 }
 
 #[test]

@@ -292,12 +292,27 @@ fn help_of_an_operation_says_what_its_table_says() {
         "Which shelf. [name, 1 to 16 bytes; required]",
         "Needs: toy.put",
         "Receipts: toy_put",
-        "vm toy put --shelf 'top left' --count 3 --weight-kg 1.500 --fragile --labels blue \\\n    --labels old",
+        "vm toy put --shelf 'top left' --count 3 --weight-kg 1.500 --fragile \\\n    --labels blue --labels old",
     ] {
         assert!(said.out.contains(part), "{part} in\n{}", said.out);
     }
     let reference = vm(&home, &["reference"]).out;
     assert!(reference.contains("| `weight_kg` | `--weight-kg` | How heavy together. | decimal number, at most 3 decimals; filter |"), "{reference}");
+}
+
+#[test]
+fn status_says_who_where_and_how_far_each_scroll_is_signed() {
+    let (_dir, home) = filled();
+    let said = vm(&home, &["status"]).out;
+    for part in ["node    n1 of example.org\n", "owner   local:", "issuer  did:key:z", "guard   "] {
+        assert!(said.contains(part), "{part} in\n{said}");
+    }
+    let document = vm(&home, &["status", "--json"]).json();
+    let toy = &document["scrolls"][0];
+    assert_eq!((&toy["signed"]["size"], &toy["signed"]["root"]), (&toy["size"], &toy["root"]));
+    let root = toy["root"].as_str().unwrap();
+    let row = said.lines().find(|l| l.starts_with("toy ")).unwrap();
+    assert!(row.contains(&format!("{}…", &root[..12])) && row.ends_with("yes"), "{row}");
 }
 
 #[test]

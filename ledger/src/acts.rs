@@ -7,6 +7,12 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io;
 use vm_contracts::{Failure, Fault, Refusal};
+use vm_receipts::line::is_scroll;
+
+/// Code of the refusal to write above damaged lines.
+pub(crate) const DAMAGED_TAIL: &str = "damaged_tail";
+/// What a marker's name ends in.
+const ACCEPTED: &str = ".accepted";
 
 impl Writer {
     /// Scrolls in which a receipt of the ledger can stand now: begun, and not read-only.
@@ -20,13 +26,15 @@ impl Writer {
     /// `vm clock accept`: the jump is real. A receipt in every scroll says so.
     pub fn accept_clock(&mut self) -> Result<u64, Failure> {
         self.usable()?;
+        // It may have jumped since the last batch, or been set right; what `now` answers is kept in `clock_jump`.
+        let _ = self.now(None);
         let Some(ahead_ms) = self.clock_jump else {
             return Err(
                 Refusal::not_found("no_clock_jump", "there is no clock jump to accept").into()
             );
         };
         self.clock_jump = None;
-        self.last_reading = Some(self.clock.read());
+        let before = self.last_reading.replace(self.clock.read());
         let names = self.open_scrolls();
         for name in &names {
             let body = Map::from_iter([("ahead_ms".to_owned(), Value::from(ahead_ms))]);
@@ -34,7 +42,9 @@ impl Writer {
             let kept =
                 self.append_own(name, "ledger_clock_accepted", "ledger.clock_accept", &id, body);
             if let Err(failure) = kept {
+                // Not accepted everywhere: the next look at the clock must find the jump again.
                 self.clock_jump = Some(ahead_ms);
+                self.last_reading = before;
                 return Err(failure);
             }
         }
@@ -61,7 +71,9 @@ impl Writer {
             cut(&*self.fs, name, found.from, signed, segments.per_file(), &issuer)?;
         segments.set_layout(name, layout);
         self.damage.remove(name);
-        self.scroll_mut(name).read_only = None;
+        let scroll = self.scroll_mut(name);
+        // What else kept it read-only, such as an unknown receipt type, still does.
+        scroll.read_only.take_if(|why| why.code == DAMAGED_TAIL);
         self.leave_cut_receipt(name)?;
         self.publish()?;
         Ok(notes)
@@ -91,13 +103,22 @@ impl Writer {
 
     /// Finishes cuts that were accepted before a crash: what was to go is gone, the receipt is missing.
     pub(crate) fn finish_accepted_cuts(&mut self) -> Result<(), Failure> {
-        let names: Vec<String> = self.scrolls.keys().cloned().collect();
-        for name in names {
-            let there = self.fs.len(&marker(&name)).map_err(|e| marker_fault(&name, &e))?.is_some();
-            let held_up = self.full || self.clock_jump.is_some() || self.damage.contains_key(&name);
-            if there && !held_up {
-                self.leave_cut_receipt(&name)?;
-                self.publish()?;
+        let there = self.fs.list(QUARANTINE).map_err(|e| {
+            Fault::new("marker_failed", format!("cannot look into {QUARANTINE}: {e}"))
+        })?;
+        let names = there.iter().filter_map(|file| file.strip_suffix(ACCEPTED));
+        for name in names.filter(|name| is_scroll(name)) {
+            if self.full || self.clock_jump.is_some() || self.damage.contains_key(name) {
+                continue;
+            }
+            // Where everything was cut, no file was left that would have made the scroll known.
+            if !self.scrolls.contains_key(name) {
+                self.open_scroll(name)?;
+            }
+            match self.leave_cut_receipt(name).and_then(|()| self.publish()) {
+                // No space: the marker waits, and what is there can be read.
+                Err(Failure::Refusal(refusal)) => self.messages.push(refusal.message),
+                other => other?,
             }
         }
         Ok(())
@@ -122,7 +143,7 @@ impl Writer {
 }
 
 fn marker(name: &str) -> String {
-    format!("{QUARANTINE}/{name}.accepted")
+    format!("{QUARANTINE}/{name}{ACCEPTED}")
 }
 
 fn marker_fault(name: &str, e: &io::Error) -> Failure {

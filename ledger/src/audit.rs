@@ -23,11 +23,20 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 /// Verifies every scroll of a home against keys from outside it.
 pub fn verify_home(fs: &dyn Fs, trust: &Trust, progress: Progress<'_>) -> Verdict {
+    verify_signed(fs, trust, said_signed(fs).as_ref(), progress)
+}
+
+/// The same, where the caller knows how far the ledger had signed.
+pub(crate) fn verify_signed(
+    fs: &dyn Fs,
+    trust: &Trust,
+    signed: Option<&Guard>,
+    progress: Progress<'_>,
+) -> Verdict {
     let mut findings = Findings::new();
     if let Some(quorum) = trust.unevaluated_quorum() {
         findings.undecided("witness_quorum", quorum);
     }
-    let signed = said_signed(fs);
     let scrolls = match scrolls(fs) {
         Ok(scrolls) => scrolls,
         Err(e) => {
@@ -44,12 +53,12 @@ pub fn verify_home(fs: &dyn Fs, trust: &Trust, progress: Progress<'_>) -> Verdic
     let mut totals = Vec::new();
     let mut ledgers = BTreeSet::new();
     for scroll in &scrolls {
-        let audit = Audit { fs, trust, scroll, signed: signed.as_ref() };
+        let audit = Audit { fs, trust, scroll, signed };
         if let Some(total) = audit.run(&mut findings, &mut ledgers, progress) {
             totals.push(total);
         }
     }
-    missing_scrolls(&mut findings, &scrolls, signed.as_ref(), trust);
+    missing_scrolls(&mut findings, &scrolls, signed, trust);
     if ledgers.len() > 1 {
         let place = at_file("receipts", "one_ledger");
         findings.contradicted(
@@ -182,7 +191,12 @@ impl Audit<'_> {
             if let Some(root) = &root {
                 findings.provable(format!("proofs made earlier against a checkpoint of {scroll} still hold; ROOT.{scroll}.txt is signed for {} lines", root.size));
             }
-            findings.contradicted(stop.place, stop.detail);
+            // What cannot be read contradicts nothing; it only cannot be judged.
+            match stop.place.claim == walk::READABLE {
+                true => findings
+                    .undecided(walk::READABLE, format!("{}: {}", stop.place.file, stop.detail)),
+                false => findings.contradicted(stop.place, stop.detail),
+            }
             return None;
         }
         findings.holds(
@@ -285,10 +299,11 @@ impl Audit<'_> {
         let (scroll, path) = (self.scroll, root_path(self.scroll));
         let place = |claim: &str| at_file(&path, claim);
         if root.size > walked.size {
-            findings.provable(format!(
-                "{scroll}/0 to {scroll}/{}: each line is sealed and chained",
-                walked.size.saturating_sub(1)
-            ));
+            if let Some(last) = walked.size.checked_sub(1) {
+                findings.provable(format!(
+                    "{scroll}/0 to {scroll}/{last}: each line is sealed and chained"
+                ));
+            }
             let place = Place { line: Some(2), ..place("root_covers_lines") };
             findings.contradicted(place, format!("it is signed for {} lines, but only {} are there: {} were removed from the end", root.size, walked.size, root.size - walked.size));
             return None;

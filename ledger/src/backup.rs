@@ -17,6 +17,7 @@ use crate::writer::{Settings, root_path};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,7 +170,9 @@ pub fn restore(
     if plan.renamed {
         refuse_used_node(&plan)?;
     }
-    make_private(plan.home).map_err(|e| io_fault("make", plan.home, &e))?;
+    make_private(plan.home)
+        .and_then(|()| fs::set_permissions(plan.home, fs::Permissions::from_mode(0o700)))
+        .map_err(|e| io_fault("make", plan.home, &e))?;
     make_private(plan.guard).map_err(|e| io_fault("make", plan.guard, &e))?;
     // Both locks before the comparison: a ledger that runs beside it would sign on.
     let locks =

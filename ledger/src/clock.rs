@@ -1,5 +1,6 @@
 //! Time and chance, handed in so that a whole run can be replayed.
 
+use std::sync::OnceLock;
 use vm_receipts::moment::Moment;
 
 /// What a clock shows at one instant.
@@ -36,6 +37,11 @@ impl Reading {
 pub trait Clock: Send + Sync {
     /// What it shows now.
     fn read(&self) -> Reading;
+
+    /// The wall clock alone; cheaper where the rest has to be asked for.
+    fn wall(&self) -> Moment {
+        self.read().wall
+    }
 }
 
 /// Random bytes.
@@ -50,12 +56,20 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn read(&self) -> Reading {
+        // One process lives within one start of the machine.
+        static BOOT: OnceLock<String> = OnceLock::new();
+        let boot = BOOT.get_or_init(|| {
+            let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+            id.trim().to_owned()
+        });
+        Reading { wall: self.wall(), uptime_ms: uptime_ms(), boot: boot.clone() }
+    }
+
+    fn wall(&self) -> Moment {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let ms = since_epoch.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
-        let wall = Moment::from_unix_ms(ms)
-            .unwrap_or_else(|| Moment::from_unix_ms(0).expect("the epoch is a valid moment"));
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Reading { wall, uptime_ms: uptime_ms(), boot: boot.trim().to_owned() }
+        let epoch = || Moment::from_unix_ms(0).expect("the epoch is a valid moment");
+        Moment::from_unix_ms(ms).unwrap_or_else(epoch)
     }
 }
 

@@ -170,7 +170,9 @@ impl Writer {
             }
             // 8 take in
             self.promote(name, &sealed);
-            // 9 root
+        }
+        // 9 root; also over lines of another writer, which an answer may be about
+        if self.signed(name).map_or(0, |s| s.size) < self.scroll(name).size() {
             self.sign(name)?;
         }
         self.answer(name, (&batch, &sealed), waiting, answers, decided)?;
@@ -414,10 +416,12 @@ impl Writer {
         let tree = &self.scroll(name).tree;
         for (seq, line) in (first..).zip(&lines) {
             if tree.subtree(0, seq) != Some(leaf_hash(line)) {
+                let (first, byte) =
+                    self.segments.as_ref().map_or((0, 0), |s| s.layout_place(name, seq));
                 return Err(Failure::Corrupt(Corrupt {
-                    file: crate::segments::scroll_dir(name),
-                    line: Some(seq + 1),
-                    byte: None,
+                    file: crate::segments::segment_path(name, first),
+                    line: Some(seq - first + 1),
+                    byte: Some(byte),
                     claim: format!("{name}/{seq} is not what it was when this process took it in"),
                     hint: Some("The file was changed under a running ledger. `vm verify` says what is still provable.".into()),
                 }));

@@ -94,6 +94,10 @@ impl Disk {
     }
 }
 
+fn no_file_of_ours() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
+}
+
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
     options.mode(0o600)
@@ -102,12 +106,20 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 /// Only these few files are written again and again; a home has few scrolls, so few handles.
 const HANDLES_MAX: usize = 64;
 
+/// Longest file that is read: a full one of the longest lines.
+const FILE_BYTES_MAX: u64 = crate::segments::SEGMENT_LINES << 16;
+
 impl Fs for Disk {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         let path = self.path(path);
         // A pipe would wait for ever, a device would never end; nothing of ours is either.
-        if !fs::symlink_metadata(&path)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        let meta = fs::symlink_metadata(&path)?;
+        if !meta.is_file() {
+            return Err(no_file_of_ours());
+        }
+        if meta.len() > FILE_BYTES_MAX {
+            let what = format!("it has more than {FILE_BYTES_MAX} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         fs::read(path)
     }
@@ -172,8 +184,13 @@ impl Fs for Disk {
 
     fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
         let mut handles = self.handles();
-        let mut file = private(OpenOptions::new().create(true).write(true).truncate(true))
-            .open(self.path(path))?;
+        let there = self.path(path);
+        // A pipe would wait for a reader; what follows a link is not this home's.
+        if fs::symlink_metadata(&there).is_ok_and(|meta| !meta.is_file()) {
+            return Err(no_file_of_ours());
+        }
+        let mut file =
+            private(OpenOptions::new().create(true).write(true).truncate(true)).open(there)?;
         file.write_all(bytes)?;
         handles.insert(path.to_owned(), file);
         Ok(())

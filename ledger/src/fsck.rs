@@ -70,8 +70,12 @@ pub fn fsck(fs: &dyn Fs, settings: &Settings, progress: Progress<'_>) -> (Verdic
             return (missing.verdict("home", true), findings);
         }
     };
-    let verdict = audit::verify_home(fs, &trust, progress);
-    signed_state(fs, settings, &trust, &mut findings);
+    let guard = signed_state(fs, settings, &trust, &mut findings);
+    // Under the higher of both copies: a home that was put back whole to an older state is noticed by the one outside.
+    let verdict = match &guard {
+        Some(guard) => audit::verify_signed(fs, &trust, Some(guard), progress),
+        None => audit::verify_home(fs, &trust, progress),
+    };
     leftovers(fs, &mut findings);
     (verdict, findings)
 }
@@ -81,7 +85,7 @@ fn signed_state(
     settings: &Settings,
     trust: &vm_scrolls::trust::Trust,
     findings: &mut Vec<Finding>,
-) {
+) -> Option<Guard> {
     let mut notes = Vec::new();
     let guard = match Guard::load(fs, &settings.ledger, &mut notes) {
         Ok(guard) => guard,
@@ -89,11 +93,11 @@ fn signed_state(
             let mut finding = Finding::new(Level::Problem, c.file, c.claim);
             finding.hint = c.hint;
             findings.push(finding);
-            return;
+            return None;
         }
         Err(e) => {
             findings.push(Finding::new(Level::Problem, SIGNED_STATE, e.to_string()));
-            return;
+            return None;
         }
     };
     findings.extend(notes.into_iter().map(|n| Finding::new(Level::Note, SIGNED_STATE, n)));
@@ -131,6 +135,7 @@ fn signed_state(
         };
         findings.push(finding);
     }
+    Some(guard)
 }
 
 fn leftovers(fs: &dyn Fs, findings: &mut Vec<Finding>) {

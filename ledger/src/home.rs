@@ -42,6 +42,16 @@ pub fn init(
     entropy: &dyn Entropy,
 ) -> Result<(), Failure> {
     refuse_inhabited(home)?;
+    if guard == home || guard.starts_with(home) {
+        let what = format!(
+            "{} is inside the home, and would be put back together with it",
+            guard.display()
+        );
+        return Err(Refusal::malformed("guard_in_home", what)
+            .field("guard")
+            .hint("Name a directory outside the home with --guard.")
+            .into());
+    }
     if guard.join(SIGNED_STATE).exists() {
         let what = format!("{} holds the signed-state of another ledger", guard.display());
         return Err(Refusal::conflict("guard_taken", what)

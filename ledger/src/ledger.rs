@@ -4,7 +4,6 @@
 //! that has gathered meanwhile as one batch; the others find their answers ready. No thread of its own is needed.
 
 use crate::scroll::Scroll;
-use crate::store::Store;
 use crate::writer::{Answer, Writer};
 use serde_json::Map;
 use std::collections::HashMap;
@@ -150,7 +149,7 @@ impl Ledger {
     ) -> Result<(), Failure> {
         let writer = self.writer();
         known_scroll(&writer, scroll)?;
-        Ok(walk(&*writer.store, scroll, from, u64::MAX, visit)?)
+        walk(&writer, scroll, from, u64::MAX, visit)
     }
 
     /// One line and its inclusion proof in the current tree, with the signed checkpoint.
@@ -237,18 +236,18 @@ fn commit_taken(writer: &mut Writer, taken: Vec<(Call, Slot)>) {
     }
 }
 
-/// Visits lines `[from, to)` of a scroll.
+/// Visits lines `[from, to)` of a scroll, as they were taken in.
 fn walk(
-    store: &dyn Store,
+    writer: &Writer,
     scroll: &str,
     from: u64,
     to: u64,
     visit: &mut dyn FnMut(&[u8], &Line) -> bool,
-) -> Result<(), Fault> {
+) -> Result<(), Failure> {
     let mut at = from;
     while at < to {
         let most = usize::try_from(to - at).unwrap_or(usize::MAX).min(CHUNK);
-        let lines = store.read(scroll, at, most)?;
+        let lines = writer.read_checked(scroll, at, most)?;
         if lines.is_empty() {
             break;
         }
@@ -296,7 +295,7 @@ impl<'a> View<'a> {
                 let mut state = engine.blank();
                 let types = engine.types();
                 let mut size = 0;
-                walk(&*writer.store, scroll, 0, now, &mut |_, line| {
+                walk(writer, scroll, 0, now, &mut |_, line| {
                     let inside = match as_of {
                         AsOf::Now => true,
                         AsOf::Size(limit) => size < limit,
@@ -331,22 +330,26 @@ impl<'a> View<'a> {
     }
 
     fn history(&self) -> Walk<'_> {
-        Walk { store: &*self.writer.store, scroll: self.scroll, size: self.size }
+        Walk { writer: self.writer, scroll: self.scroll, size: self.size }
     }
 }
 
 /// History read line by line from the store.
 struct Walk<'a> {
-    store: &'a dyn Store,
+    writer: &'a Writer,
     scroll: &'static str,
     size: u64,
 }
 
 impl History for Walk<'_> {
     fn scan(&mut self, terms: &[Term], visit: &mut dyn FnMut(&Line) -> bool) -> Result<(), Fault> {
-        walk(self.store, self.scroll, 0, self.size, &mut |_, line| {
+        walk(self.writer, self.scroll, 0, self.size, &mut |_, line| {
             let fits = terms.iter().all(|t| satisfies(line, t));
             !fits || visit(line)
+        })
+        .map_err(|failure| match failure {
+            Failure::Fault(fault) => fault,
+            other => Fault { retryable: false, ..Fault::new("line_unreadable", other.to_string()) },
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Opening: what stands on disk becomes a writer, or a named reason why not.
 
+use crate::acts::DAMAGED_TAIL;
 use crate::clock::Reading;
 use crate::fs::Fs;
 use crate::guard::{Guard, Signed};
@@ -17,7 +18,7 @@ use vm_contracts::{AnyEngine, Corrupt, Failure, Fault, Refusal, RefusalKind};
 use vm_receipts::key::PublicKey;
 use vm_receipts::moment::Moment;
 use vm_scrolls::checkpoint::Checkpoint;
-use vm_scrolls::note::Vkey;
+use vm_scrolls::note::{NOTE_BYTES_MAX, Vkey};
 
 impl Writer {
     /// Opens the home behind `outside.fs`: recovers every scroll, takes its lines in, compares them with what was
@@ -107,13 +108,13 @@ impl Writer {
         }
     }
 
-    fn open_scroll(&mut self, name: &str) -> Result<(), Failure> {
+    pub(crate) fn open_scroll(&mut self, name: &str) -> Result<(), Failure> {
         let engine = self.engines.iter().find(|e| e.scroll() == name).copied();
         self.scrolls.insert(name.to_owned(), Scroll::new(name, engine));
         if engine.is_none() {
             let what = format!("no engine of this version writes the scroll {name}");
             self.scroll_mut(name).read_only =
-                Some(Refusal::new("unknown_scroll", RefusalKind::Unavailable, what));
+                Some(Refusal::new("scroll_without_engine", RefusalKind::Unavailable, what));
         }
         self.catch_up(name)?;
         if let Some(found) = self.damage.get(name) {
@@ -125,8 +126,8 @@ impl Writer {
                 "Lines from {} on may have been acknowledged. `vm accept-cut {name}` sets them aside and leaves a receipt.",
                 found.from
             );
-            self.scroll_mut(name).read_only =
-                Some(Refusal::new("damaged_tail", RefusalKind::Unavailable, what).hint(hint));
+            let damaged = Refusal::new(DAMAGED_TAIL, RefusalKind::Unavailable, what).hint(hint);
+            self.scroll_mut(name).read_only.get_or_insert(damaged);
         }
         self.compare_with_signed(name)?;
         self.compare_with_root(name)?;
@@ -198,12 +199,15 @@ impl Writer {
                 hint: Some(hint.to_owned()),
             })
         };
-        let again = "Nothing was changed. If the lines are right, remove this file: it is signed again from them.";
+        let again = "Nothing was changed. If domain and node in vaultmesh.toml were edited, put them back: they name the log. If the lines are right and the names too, remove this file: it is signed again.";
         let vkey =
             Vkey::new(&self.settings.origin(name), self.keys.log.public()).map_err(|e| Fault {
                 retryable: false,
                 ..Fault::new("bad_origin", format!("{}: {e}", self.settings.origin(name)))
             })?;
+        if bytes.len() > NOTE_BYTES_MAX {
+            return Err(corrupt(format!("it has more than {NOTE_BYTES_MAX} bytes"), again));
+        }
         let (checkpoint, _) =
             Checkpoint::open(&bytes, &[vkey]).map_err(|e| corrupt(e.to_string(), again))?;
         let scroll = self.scroll(name);

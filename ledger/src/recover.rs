@@ -333,7 +333,10 @@ pub(crate) fn sealed_here(bytes: &[u8], line: &Line, issuer: &PublicKey) -> Resu
 fn continues_call(before: Option<&Line>, line: &Line) -> bool {
     match before.filter(|b| b.part.n < b.part.of) {
         Some(open) => {
-            open.id == line.id && open.part.of == line.part.of && open.part.n + 1 == line.part.n
+            open.id == line.id
+                && open.part.of == line.part.of
+                && open.part.n + 1 == line.part.n
+                && open.contract == line.contract
         }
         None => line.part.n == 1,
     }

@@ -2,6 +2,7 @@
 
 use crate::home::io_fault;
 use crate::ledger::Ledger;
+use crate::writer::Writer;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -42,7 +43,7 @@ pub fn export_tiles(ledger: &Ledger, scroll: &str, to: &Path) -> Result<Tiles, F
         keep_or_write(&dir.join(path.to_string()), &bytes, &mut out)?;
     }
     for path in tile::entries_for(out.size) {
-        let bytes = bundle(&*writer.store, scroll, &path)?;
+        let bytes = bundle(&writer, scroll, &path)?;
         keep_or_write(&dir.join(path.to_string()), &bytes, &mut out)?;
     }
     let note = writer.notes.get(scroll).cloned().unwrap_or_default();
@@ -51,13 +52,9 @@ pub fn export_tiles(ledger: &Ledger, scroll: &str, to: &Path) -> Result<Tiles, F
     Ok(out)
 }
 
-fn bundle(
-    store: &dyn crate::store::Store,
-    scroll: &str,
-    path: &EntriesPath,
-) -> Result<Vec<u8>, Failure> {
+fn bundle(writer: &Writer, scroll: &str, path: &EntriesPath) -> Result<Vec<u8>, Failure> {
     let first = path.index * u64::from(tile::TILE_WIDTH);
-    let lines = store.read(scroll, first, usize::from(path.width))?;
+    let lines = writer.read_checked(scroll, first, usize::from(path.width))?;
     tile::encode_bundle(&lines)
         .map_err(|e| Failure::Fault(Fault::new("tile_failed", e.to_string())))
 }

@@ -176,7 +176,7 @@ impl Writer {
     }
 
     pub(crate) fn fresh_id(&self) -> String {
-        uuid_v7(self.clock.read().wall, &*self.entropy)
+        uuid_v7(self.clock.wall(), &*self.entropy)
     }
 
     /// Time of the next batch: the clock's, never before the last line's.
@@ -218,7 +218,8 @@ impl Writer {
             self.scrolls.insert(name.to_owned(), Scroll::new(name, Some(engine)));
             self.catch_up(name)?;
         }
-        if self.scroll(name).size() > 0 {
+        // Damage at the first line leaves nothing in memory, but the scroll is not new.
+        if self.scroll(name).size() > 0 || self.scroll(name).read_only.is_some() {
             return Ok(());
         }
         let body = self.genesis(name);
@@ -253,10 +254,9 @@ impl Writer {
         id: &str,
         body: Map<String, Value>,
     ) -> Result<(), Failure> {
-        if kind != "ledger_open"
-            && let Some(engine) = self.scroll(name).engine
-        {
-            self.ensure_scroll(engine)?;
+        if kind != "ledger_open" && self.scroll(name).size() == 0 {
+            let genesis = self.genesis(name);
+            self.append_own(name, "ledger_open", "ledger.open", "genesis", genesis)?;
         }
         loop {
             self.usable()?;
@@ -351,7 +351,9 @@ impl Writer {
 
     /// Step 10 when the last time is long enough ago; a crash before it costs nothing but work at the next open.
     pub(crate) fn publish_when_due(&mut self) -> Result<(), Failure> {
-        let now = self.clock.read().uptime_ms;
+        // The batch has just asked the clock; asking it again would cost more than the signature.
+        let now =
+            self.last_reading.as_ref().map_or_else(|| self.clock.read().uptime_ms, |r| r.uptime_ms);
         match now.saturating_sub(self.published_ms) >= PUBLISH_MS {
             true => self.publish(),
             false => Ok(()),
@@ -408,12 +410,12 @@ impl Writer {
     }
 
     /// Keeps the clock's reading for the jump check of the next process. Losing it only skips that check once.
-    /// A jump that nobody has accepted is not kept: the next process must see it too.
+    /// A jump that nobody has accepted, or even noticed yet, is not kept: the next process must see it too.
     pub(crate) fn save_clock(&self) {
-        if self.clock_jump.is_some() {
+        let reading = self.clock.read();
+        if self.last_reading.as_ref().is_some_and(|before| reading.jump_since(before).is_some()) {
             return;
         }
-        let reading = self.clock.read();
         let text = json!({"boot": reading.boot, "uptime_ms": reading.uptime_ms, "wall": reading.wall.to_string()});
         let _ = self.fs.write(CLOCK, format!("{text}\n").as_bytes());
     }

@@ -3,7 +3,7 @@
 use crate::exit::Stop;
 use crate::screen::Screen;
 use crate::table::{Table, cell};
-use vm_contracts::{Map, Spec, Value};
+use vm_contracts::{Map, Moment, Spec, Value};
 use vm_scrolls::query::is_decimal;
 
 /// Prints a report's answer as of `scroll` at `size`.
@@ -32,7 +32,7 @@ fn value(screen: &mut Screen<'_>, spec: &Spec, answer: &Value, indent: &str) -> 
                         screen.line(&format!("{indent}{name}"))?;
                         screen.table(&table(spec, value))?;
                     }
-                    false => screen.line(&format!("{indent}{name:<18}{}", cell(value)))?,
+                    false => screen.line(&format!("{indent}{name:<18}{}", word(value)))?,
                 }
             }
             Ok(())
@@ -63,15 +63,33 @@ fn columns<'a>(spec: &Spec, rows: impl Iterator<Item = &'a Map<String, Value>>) 
     found.into_iter().map(|(name, _)| name).collect()
 }
 
-/// A list of objects as a table.
+/// A list of objects as a table. A column that holds nothing says nothing, so it is left out; JSON has it.
 pub fn table(spec: &Spec, list: &Value) -> Table {
     let rows: Vec<_> = list.as_array().into_iter().flatten().filter_map(Value::as_object).collect();
     let names = columns(spec, rows.iter().copied());
     let mut table = Table::new(names.clone());
     for row in rows {
-        table.row(names.iter().map(|n| row.get(n).map(cell).unwrap_or_default()));
+        table.row(names.iter().map(|n| row.get(n).map(word).unwrap_or_default()));
     }
+    table.drop_empty_columns();
     table
+}
+
+/// A value as people say it.
+fn word(value: &Value) -> String {
+    match value {
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        Value::String(text) => day(text).unwrap_or(text).to_owned(),
+        other => cell(other),
+    }
+}
+
+/// A time that is the beginning of a day is that day.
+fn day(text: &str) -> Option<&str> {
+    const MIDNIGHT: &str = "T00:00:00.000Z";
+    let day = text.strip_suffix(MIDNIGHT)?;
+    Moment::parse(text).is_ok().then_some(day)
 }
 
 #[cfg(test)]
@@ -96,6 +114,17 @@ mod tests {
     fn columns_follow_the_declaration() {
         let list = json!([{"zone": "eu", "amount": "1.00", "name": "cash"}, {"name": "bank", "amount": "-22.50"}]);
         let want = "name  amount  zone\ncash    1.00  eu\nbank  -22.50\n";
+        assert_eq!(table(&SPEC, &list).render(false), want);
+    }
+
+    #[test]
+    fn an_empty_column_is_left_out_and_a_false_one_is_not() {
+        let list = json!([
+            {"name": "cash", "node": null, "open": false, "since": "2026-01-31T00:00:00.000Z"},
+            {"name": "bank", "note": "", "open": true, "since": "2026-01-31T12:00:00.000Z"},
+        ]);
+        let want =
+            "name  open  since\ncash  no    2026-01-31\nbank  yes   2026-01-31T12:00:00.000Z\n";
         assert_eq!(table(&SPEC, &list).render(false), want);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::exit::Stop;
 use crate::screen::{Screen, Tone};
-use vm_scrolls::verdict::{Outcome, Verdict};
+use vm_scrolls::verdict::{Outcome, Place, Verdict};
 
 /// Prints a verdict.
 pub fn print(screen: &mut Screen<'_>, verdict: &Verdict) -> Result<(), Stop> {
@@ -25,17 +25,43 @@ pub fn text(screen: &mut Screen<'_>, verdict: &Verdict) -> Result<(), Stop> {
     let gap = if rest.len() == verdict.summary.len() { ": " } else { "" };
     screen.toned(tone, word, &format!("{gap}{rest}"))?;
     if let Some(place) = &verdict.first_bad {
-        let line = place.line.map_or(String::new(), |l| format!(", line {l}"));
-        let byte = place.byte.map_or(String::new(), |b| format!(", byte {b}"));
-        screen.line(&format!("first bad: {}{line}{byte}, claim {}", place.file, place.claim))?;
-    }
-    for claim in &verdict.claims {
-        let (tone, word) = if claim.ok { (Tone::Good, "holds  ") } else { (Tone::Bad, "not ok ") };
-        screen.toned(tone, word, &format!("{}: {}", claim.name, claim.detail))?;
+        first_bad(screen, place)?;
     }
     list(screen, "still provable", &verdict.still_provable)?;
+    claims(screen, verdict)?;
     list(screen, "missing", &verdict.missing)?;
     list(screen, "not checked", &verdict.not_checked)
+}
+
+/// Where the first contradiction stands, one thing a line, so that each can be found and copied.
+fn first_bad(screen: &mut Screen<'_>, place: &Place) -> Result<(), Stop> {
+    screen.toned(Tone::Bad, "first bad", "")?;
+    screen.line(&format!("  file   {}", place.file))?;
+    if let Some(line) = place.line {
+        screen.line(&format!("  line   {line}"))?;
+    }
+    if let Some(byte) = place.byte {
+        screen.line(&format!("  byte   {byte}"))?;
+    }
+    screen.line(&format!("  claim  {}", place.claim))
+}
+
+fn claims(screen: &mut Screen<'_>, verdict: &Verdict) -> Result<(), Stop> {
+    if verdict.claims.is_empty() {
+        return Ok(());
+    }
+    screen.toned(Tone::Strong, "claims", "")?;
+    for claim in &verdict.claims {
+        let undecided = claim.detail.strip_prefix("cannot evaluate: ");
+        let undecided = undecided.filter(|why| verdict.missing.iter().any(|m| m == why));
+        let (tone, word, detail) = match (claim.ok, undecided) {
+            (true, _) => (Tone::Good, "  holds ", claim.detail.as_str()),
+            (false, Some(why)) => (Tone::Note, "  open  ", why),
+            (false, None) => (Tone::Bad, "  broken", claim.detail.as_str()),
+        };
+        screen.toned(tone, word, &format!("  {}: {detail}", claim.name))?;
+    }
+    Ok(())
 }
 
 fn list(screen: &mut Screen<'_>, title: &str, items: &[String]) -> Result<(), Stop> {

@@ -2,15 +2,15 @@
 
 use crate::args::fields::flag;
 use crate::table::{cell, width};
-use vm_contracts::{Kind, Spec, Value};
+use vm_contracts::{Field, Kind, Spec, Value};
 
 /// Columns that an example's lines keep within where they can be broken.
-const COLUMNS_MAX: usize = 90;
+const COLUMNS_MAX: usize = 78;
 
 /// The words of `vm <engine> <verb> --flag value …`; a flag and its value stand together.
-fn groups(engine: &str, spec: &Spec) -> Vec<Vec<String>> {
+fn groups(engine: &str, spec: &Spec, intent: &str) -> Vec<Vec<String>> {
     let mut groups = vec![vec!["vm".to_owned(), engine.to_owned(), spec.verb.to_owned()]];
-    let example: Value = serde_json::from_str(spec.example).unwrap_or(Value::Null);
+    let example: Value = serde_json::from_str(intent).unwrap_or(Value::Null);
     for field in spec.fields.iter().filter(|f| f.is_input()) {
         let Some(value) = example.get(field.name) else { continue };
         let name = format!("--{}", flag(field));
@@ -20,11 +20,24 @@ fn groups(engine: &str, spec: &Spec) -> Vec<Vec<String>> {
             (Kind::TextList(..), Value::Array(items)) => {
                 groups.extend(items.iter().map(|item| given(&name, cell(item))));
             }
-            (Kind::List(..), list) => groups.push(given(&name, list.to_string())),
+            (Kind::List(_, inner), list) => groups.push(given(&name, objects(inner, list))),
             (_, value) => groups.push(given(&name, cell(value))),
         }
     }
     groups
+}
+
+/// A list of objects as JSON, one object a line, its members in the order of their declaration.
+fn objects(inner: &[Field], list: &Value) -> String {
+    let object = |item: &Value| {
+        let members = inner.iter().filter_map(|f| {
+            let value = item.get(f.name)?;
+            Some(format!("{}:{value}", Value::from(f.name)))
+        });
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    };
+    let items: Vec<String> = list.as_array().into_iter().flatten().map(object).collect();
+    format!("[\n{}\n]", items.join(",\n"))
 }
 
 /// A text that begins with a dash would be read as a flag, so it is tied to its own.
@@ -37,16 +50,24 @@ fn given(name: &str, value: String) -> Vec<String> {
 
 /// The words of the example, as a program is started with them.
 pub fn words(engine: &str, spec: &Spec) -> Vec<String> {
-    groups(engine, spec).concat()
+    groups(engine, spec, spec.example).concat()
 }
 
 /// The example as a person types it: quoted for a shell, broken with backslashes where it is long.
 pub fn command_line(engine: &str, spec: &Spec, indent: &str) -> String {
+    command_line_of(engine, spec, spec.example, indent)
+}
+
+/// Any intent, given as JSON, as a person types it.
+pub fn command_line_of(engine: &str, spec: &Spec, intent: &str, indent: &str) -> String {
     let mut text = indent.to_owned();
     let mut used = width(indent);
-    for (n, group) in groups(engine, spec).into_iter().enumerate() {
+    for (n, group) in groups(engine, spec, intent).into_iter().enumerate() {
         let group = group.iter().map(|w| quoted(w)).collect::<Vec<_>>().join(" ");
-        let long = used + 1 + width(&group) > COLUMNS_MAX;
+        // A line end inside quotation marks is white space between the objects of a list.
+        let group = group.replace('\n', &format!("\n{indent}    "));
+        let first = group.lines().next().map_or(0, width);
+        let long = used + 1 + first > COLUMNS_MAX;
         if n > 0 && long {
             text.push_str(&format!(" \\\n{indent}  "));
             used = width(indent) + 2;
@@ -54,7 +75,10 @@ pub fn command_line(engine: &str, spec: &Spec, indent: &str) -> String {
             text.push(' ');
             used += 1;
         }
-        used += width(&group);
+        used = match group.lines().skip(1).last() {
+            Some(last) => width(last),
+            None => used + first,
+        };
         text.push_str(&group);
     }
     text
@@ -72,7 +96,6 @@ pub fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vm_contracts::Field;
 
     #[test]
     fn words_are_quoted_only_where_a_shell_needs_it() {
@@ -80,6 +103,25 @@ mod tests {
         assert_eq!(quoted("two words"), "'two words'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn objects_of_a_list_stand_on_lines_of_their_own_and_read_as_one_value() {
+        static INNER: &[Field] =
+            &[Field::new("to", Kind::Text(9), "To."), Field::new("n", Kind::Integer(0, 9), "N.")];
+        static SPEC: Spec = Spec {
+            verb: "do",
+            about: "Do.",
+            needs: "toy.do",
+            types: &[],
+            fields: &[Field::new("parts", Kind::List(2, INNER), "Parts.")],
+            example: r#"{"parts":[{"to":"a","n":1},{"to":"b","n":2}]}"#,
+        };
+        let want =
+            "vm toy do --parts '[\n    {\"to\":\"a\",\"n\":1},\n    {\"to\":\"b\",\"n\":2}\n    ]'";
+        assert_eq!(command_line("toy", &SPEC, ""), want);
+        let value: Value = serde_json::from_str(&words("toy", &SPEC)[4]).unwrap();
+        assert_eq!(value[1], serde_json::json!({"to": "b", "n": 2}));
     }
 
     #[test]
@@ -94,11 +136,11 @@ mod tests {
                 Field::new("two", Kind::Decimal(2), "Two."),
                 Field::new("open", Kind::Bool, "Open."),
             ],
-            example: r#"{"one":"aaaaaaaaaa aaaaaaaaaa aaaaaaaaaa aaaaaaaaaa aaaaaaaaaa aaaaaaaaaa","two":"-1","open":false}"#,
+            example: r#"{"one":"aaaaaaaaaa aaaaaaaaaa aaaaaaaaaa aaaaaaaaaa aaaaaaaaaa","two":"-1","open":false}"#,
         };
         let text = command_line("toy", &SPEC, "  ");
         let long = "a".repeat(10);
-        let one = [long.as_str(); 6].join(" ");
+        let one = [long.as_str(); 5].join(" ");
         assert_eq!(text, format!("  vm toy do --one '{one}' \\\n    --two=-1 --open=false"));
         assert_eq!(
             words("toy", &SPEC)[3..],

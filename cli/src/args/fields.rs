@@ -56,17 +56,22 @@ pub fn remarks(field: &Field) -> String {
     let mut words = vec![limits(&field.kind)];
     match field.presence {
         Presence::Required => words.push("required".into()),
-        Presence::Optional => {}
-        Presence::Computed => words.push("worked out".into()),
+        Presence::Optional | Presence::Computed => {}
     }
     if field.secret {
         words.push("secret: kept nowhere".into());
     } else if field.private {
         words.push("private: only a salted digest is kept".into());
     } else if field.steering {
-        words.push("not kept".into());
+        words.push("not a field of the receipt".into());
     }
     words.join("; ")
+}
+
+/// A line of a table as it begins on a page: with a capital.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn value_name(kind: &Kind) -> &'static str {
@@ -87,7 +92,7 @@ pub fn arg(field: &'static Field) -> Arg {
     let arg = Arg::new(arg_id(field.name))
         .long(flag(field))
         .value_name(value_name(&field.kind))
-        .help(format!("{} [{}]", field.about, remarks(field)));
+        .help(format!("{} [{}]", sentence(field.about), remarks(field)));
     match field.kind {
         Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         Kind::Choice(words) => {

@@ -1,11 +1,11 @@
 //! Query flags, generated from the declared filters, and the query they ask for.
 
-use crate::args::fields::flag;
+use crate::args::fields::{flag, limits, sentence};
 use crate::exit::Stop;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use vm_contracts::{AnyEngine, Field, Kind};
 use vm_scrolls::query::{
-    Cursor, Filter, LIMIT_MAX, Op, Order, Query, QueryField, QueryKind, Schema,
+    Cursor, Filter, LIMIT_DEFAULT, LIMIT_MAX, Op, Order, Query, QueryField, QueryKind, Schema,
 };
 
 /// Envelope fields that are flags of every query: name, value name, help.
@@ -66,15 +66,22 @@ fn filter_id(field: &Field, ending: &str) -> String {
     format!("filter:{}{ending}", field.name)
 }
 
+/// What a filter compares with. What stands behind a semicolon is about giving the field, not about finding it.
+fn filter_help(field: &Field, word: &str) -> String {
+    let about = sentence(field.about.split(';').next().unwrap_or(field.about));
+    match (&field.kind, word) {
+        (Kind::Choice(_), _) => format!("{about} [{}]", limits(&field.kind)),
+        (_, "") => about,
+        (_, word) => format!("{about} ({word})"),
+    }
+}
+
 /// Arguments of `vm <engine> query`.
 pub fn args(engine: &'static dyn AnyEngine) -> Vec<Arg> {
     let mut all = Vec::new();
     for field in engine.filters() {
         for (ending, _, word) in endings(&field.kind) {
-            let help = match *word {
-                "" => field.about.to_owned(),
-                word => format!("{} ({word})", field.about),
-            };
+            let help = filter_help(field, word);
             let arg = Arg::new(filter_id(field, ending))
                 .long(format!("{}{ending}", filter_flag(field)))
                 .value_name("VALUE")
@@ -105,13 +112,18 @@ pub fn paging() -> Vec<Arg> {
             .long("order")
             .value_name("ORDER")
             .value_parser(["asc", "desc"])
-            .help("Oldest or newest first"),
+            .help("Oldest or newest first [default: asc]"),
         Arg::new("limit")
             .long("limit")
             .value_name("COUNT")
             .value_parser(value_parser!(u64).range(1..=LIMIT_MAX as u64))
-            .help("Most receipts to print"),
-        Arg::new("cursor").long("cursor").value_name("CURSOR").help("Where the page before ended"),
+            .help(format!(
+                "Most receipts to print [default: {LIMIT_DEFAULT}, at most {LIMIT_MAX}]"
+            )),
+        Arg::new("cursor")
+            .long("cursor")
+            .value_name("CURSOR")
+            .help("Where the page before ended; it is printed there"),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! The whole command tree.
 
-use crate::args::{example, fields, query};
+use crate::args::{example, fields, listing, query};
 use crate::session::House;
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
@@ -44,65 +44,80 @@ pub const RESERVED_VERBS: [&str; 12] = [
 
 /// The command line of a program with these engines.
 pub fn build(house: House) -> Command {
-    let engines = house.iter().map(|e| engine(*e));
+    let engines: Vec<Command> = house.iter().map(|e| engine(*e)).collect();
+    let (evidence, keeping, itself) = (evidence(), keeping(house), about_itself());
+    let groups = [
+        ("Engines", engines.iter().collect()),
+        ("Receipts and proofs", evidence.iter().collect()),
+        ("The home", keeping.iter().collect()),
+        ("This program", itself.iter().collect()),
+    ];
+    let template = listing::template(&groups);
     Command::new("vm")
+        .help_template(template)
         .version(env!("CARGO_PKG_VERSION"))
         .propagate_version(true)
         .about("Turns serious operations into signed receipts, and shows what they prove")
         .subcommand_required(true)
-        .arg_required_else_help(true)
         .args(global())
         .subcommands(engines)
-        .subcommands(evidence())
-        .subcommands(keeping(house))
-        .subcommands(about_itself())
+        .subcommands(evidence)
+        .subcommands(keeping)
+        .subcommands(itself)
 }
 
+/// Flags of every command; they stand behind a command's own.
 fn global() -> Vec<Arg> {
-    let heading = "Everywhere";
+    const BEHIND: usize = 900;
     vec![
-        Arg::new("home").long("home").value_name("DIR").global(true).help_heading(heading).help(
+        Arg::new("home").long("home").value_name("DIR").global(true).display_order(BEHIND).help(
             "The ledger home [default: $VM_HOME, else vaultmesh in the user's data directory]",
         ),
         Arg::new("json")
             .long("json")
             .action(ArgAction::SetTrue)
             .global(true)
-            .help_heading(heading)
+            .display_order(BEHIND + 1)
             .help("Answer with one JSON document, errors too"),
         Arg::new("wait")
             .long("wait")
             .value_name("SECONDS")
             .value_parser(value_parser!(u64).range(0..=crate::config::WAIT_SECONDS_MAX))
             .global(true)
-            .help_heading(heading)
-            .help("How long to wait for another owner of the home"),
+            .display_order(BEHIND + 2)
+            .help(
+                "How long to wait while another process owns the home [default: as configured, 30]",
+            ),
     ]
 }
 
 /// Everything of one engine.
 fn engine(engine: &'static dyn AnyEngine) -> Command {
     let name = engine.name();
-    let operations = engine.operations().into_iter().map(|s| operation(name, s));
-    let reports = engine.reports().into_iter().map(|s| report(name, s));
+    let operations: Vec<Command> =
+        engine.operations().into_iter().map(|s| operation(name, s)).collect();
+    let reports: Vec<Command> = engine.reports().into_iter().map(|s| report(name, s)).collect();
     let query = Command::new("query")
         .about(format!("List receipts of the scroll {}", engine.scroll()))
         .args(query::args(engine))
-        .after_help("Times end before --to; texts that begin so: field^=text.");
-    let mut command = Command::new(name)
+        .after_help("A QUERY compares with =, !=, <, <=, >, >= and ^= (begins with); quote values that hold blanks.\nWhat happened at the very moment of a --to is not in the list.");
+    let mut files = vec![query];
+    files.extend((!engine.imports().is_empty()).then(|| import(engine)));
+    files.extend((!engine.exports().is_empty()).then(|| export(engine)));
+    let template = listing::template(&[
+        ("Operations", operations.iter().collect()),
+        ("Reports", reports.iter().collect()),
+        ("Receipts and files", files.iter().collect()),
+    ]);
+    Command::new(name)
         .about(engine.about())
+        .help_template(template)
+        .after_help(format!("A verb with its fields and an example: vm {name} VERB --help"))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(operations)
         .subcommands(reports)
-        .subcommand(query);
-    if !engine.imports().is_empty() {
-        command = command.subcommand(import(engine));
-    }
-    if !engine.exports().is_empty() {
-        command = command.subcommand(export(engine));
-    }
-    command
+        .subcommands(files)
 }
 
 fn operation(engine: &str, spec: &'static Spec) -> Command {
@@ -158,7 +173,12 @@ fn after(engine: &str, spec: &Spec) -> String {
         let Kind::List(_, inner) = field.kind else { continue };
         text.push_str(&format!("Each of --{}:\n", fields::flag(field)));
         for f in inner.iter().filter(|f| f.is_input()) {
-            text.push_str(&format!("  {}: {} [{}]\n", f.name, f.about, fields::remarks(f)));
+            text.push_str(&format!(
+                "  {}: {} [{}]\n",
+                f.name,
+                fields::sentence(f.about),
+                fields::remarks(f)
+            ));
         }
     }
     text.push_str(&format!("Example:\n{}", example::command_line(engine, spec, "  ")));
@@ -172,7 +192,7 @@ fn import(engine: &'static dyn AnyEngine) -> Command {
         .map(|(name, about, ends)| format!("  {name}: {about} (.{})", ends.join(", .")))
         .collect();
     Command::new("import")
-        .about("Read a foreign file into receipts")
+        .about("Read a file of another tool into receipts")
         .arg(Arg::new("file").value_name("FILE").required(true).help("The file, or - for standard input"))
         .arg(
             Arg::new("format")
@@ -193,7 +213,7 @@ fn export(engine: &'static dyn AnyEngine) -> Command {
     let lines: Vec<String> =
         exports.iter().map(|(name, about)| format!("  {name}: {about}")).collect();
     Command::new("export")
-        .about("Write state and history in a foreign format")
+        .about("Write state and history for another tool")
         .arg(
             Arg::new("format")
                 .long("format")
@@ -227,11 +247,11 @@ fn evidence() -> Vec<Command> {
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommand(
-                Command::new("show").about("Show one receipt, or all of a call").arg(reference("The receipt, or the id of a call")),
+                Command::new("show").about("Show one receipt, or all of a call").arg(reference("Place such as treasury/12, or the id of a call")),
             ),
         Command::new("prove")
             .about("Write a proof of one receipt that verifies without the home")
-            .arg(reference("The receipt, or the id of a call that left one"))
+            .arg(reference("Place such as treasury/12, or the id of a call that left one receipt"))
             .arg(output("The file to write [default: standard output]"))
             .arg(
                 Arg::new("tlog-proof")
@@ -242,7 +262,7 @@ fn evidence() -> Vec<Command> {
         Command::new("verify")
             .about("Verify a home or a proof; says what holds, what does not, and what was not checked")
             .arg(Arg::new("target").value_name("TARGET").help("A home, a PROOF.json or a .tlog-proof [default: the home]"))
-            .arg(Arg::new("trust").long("trust").value_name("FILE").help("Keys to believe: issuer did:key lines and log vkey lines"))
+            .arg(Arg::new("trust").long("trust").value_name("FILE").help("Public keys to believe, such as the keys/trust.txt of a home"))
             .arg(Arg::new("line").long("line").value_name("FILE").help("The receipt line of a .tlog-proof [default: the file beside it with the ending .line]"))
             .after_help("Exit codes: 0 verified, 6 tampered, 7 cannot-evaluate, 8 absent."),
     ]
@@ -257,25 +277,25 @@ fn keeping(house: House) -> Vec<Command> {
     vec![
         Command::new("init")
             .about("Make a home: directories, two signing keys, configuration")
-            .arg(Arg::new("domain").long("domain").value_name("NAME").help("First part of checkpoint origins [default: local]"))
-            .arg(Arg::new("node").long("node").value_name("NAME").help("This node's name in receipts and origins [default: drawn]"))
-            .arg(Arg::new("guard").long("guard").value_name("DIR").help("Where the second copy of signed-state is kept [default: the user's state directory]"))
+            .arg(Arg::new("domain").long("domain").value_name("NAME").help("Name of who keeps this ledger, first part of every checkpoint's origin [default: local]"))
+            .arg(Arg::new("node").long("node").value_name("NAME").help("This node's name in receipts and origins [default: one is drawn]"))
+            .arg(Arg::new("guard").long("guard").value_name("DIR").help("Where to note a second time what was signed, outside the home [default: the user's state directory]"))
             .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help("Mark every receipt as a demonstration")),
         Command::new("status").about("Say what the home holds"),
         Command::new("doctor").about("Check file system, locks, keys, clock, space and permissions"),
         Command::new("fsck").about("Check that everything in the home agrees; changes nothing"),
         Command::new("backup")
-            .about("Write a consistent copy of the home")
+            .about("Write a copy of the home that can be restored")
             .arg(dir("to", "New directory for the copy"))
             .arg(Arg::new("no-keys").long("no-keys").action(ArgAction::SetTrue).help("Leave the secret keys out")),
         Command::new("restore")
             .about("Make the home from a backup; leaves a receipt")
             .arg(dir("from", "Directory that vm backup wrote"))
-            .arg(Arg::new("node").long("node").value_name("NAME").help("Go on under a new node name, where the backup is older than what was signed")),
+            .arg(Arg::new("node").long("node").value_name("NAME").help("New node name; needed where the backup is older than what was signed")),
         Command::new("export")
-            .about("Publish scrolls as static files")
+            .about("Write scrolls as static files for any web server")
             .arg(Arg::new("tiles").long("tiles").value_name("DIR").required(true).help("Directory for C2SP tiles, entry bundles and checkpoints"))
-            .arg(Arg::new("scroll").value_name("SCROLL").help(format!("One scroll [default: all of {}]", scrolls.join(", ")))),
+            .arg(Arg::new("scroll").value_name("SCROLL").help(format!("One scroll [default: all; here {}]", scrolls.join(", ")))),
         Command::new("accept-cut")
             .about("Set damaged lines at the end of a scroll aside, and leave a receipt that says so")
             .arg(Arg::new("scroll").value_name("SCROLL").required(true).help("The scroll")),
@@ -297,14 +317,14 @@ fn about_itself() -> Vec<Command> {
                     .about("Print every setting, its value and where that comes from"),
             ),
         Command::new("conform")
-            .about("Hold an engine against the design gate, row by row")
+            .about("Show row by row how far an engine keeps what every engine must")
             .arg(Arg::new("engine").value_name("ENGINE").required(true).help("Name of the engine"))
             .arg(
                 Arg::new("sample")
                     .long("sample")
                     .value_name("FILE")
                     .action(ArgAction::Append)
-                    .help("A foreign file to live through as well; repeatable"),
+                    .help("A file of another tool to import in the trial as well; repeatable"),
             ),
         Command::new("completions").about("Print a completion script for a shell").arg(
             Arg::new("shell")

@@ -138,11 +138,18 @@ fn say(screen: &mut Screen<'_>, path: &str, notices: &[String], tally: &Tally) -
     notices.iter().for_each(|n| screen.note(n));
     for (place, _, failure) in tally.failed.iter().take(SHOWN_MAX) {
         let text = exit::to_text(failure);
-        text.lines().try_for_each(|line| screen.toned(Tone::Bad, place, &format!(": {line}")))?;
+        let mut lines = text.lines();
+        let first = lines.next().unwrap_or_default();
+        screen.toned(Tone::Bad, &format!("{path}, {place}"), &format!(": {first}"))?;
+        lines.try_for_each(|line| screen.line(&format!("  {line}")))?;
     }
     if tally.failed.len() > SHOWN_MAX {
         screen
             .line(&format!("… and {} more; --json has them all", tally.failed.len() - SHOWN_MAX))?;
+    }
+    if tally.committed == 0 && tally.existing > 0 && tally.failed.is_empty() {
+        let rest = format!("  all {} calls of {path} were there already", tally.existing);
+        return screen.toned(Tone::Good, "nothing new", &rest);
     }
     let tone = if tally.failed.is_empty() { Tone::Good } else { Tone::Note };
     let mut rest = format!(

@@ -2,6 +2,7 @@
 
 use crate::args::{self, example, fields, query};
 use crate::exit::{OK, Stop};
+use crate::house::story;
 use crate::session::{House, Session};
 use clap::{Arg, Command};
 use vm_contracts::{AnyEngine, Field, Kind, Spec};
@@ -16,14 +17,20 @@ pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
 /// The page.
 pub fn page(house: House) -> String {
     let mut text = String::from(
-        "# Reference\n\nThis page is printed by `vm reference`; every line of it comes from the tables that the program itself reads.\n",
+        "# Reference\n\nThis page is printed by `vm reference`; every line of it comes from the tables that the program itself reads.\n\n\
+         A field that says *required* must be given; the others may be left out. *In the receipt* and *in the answer* are \
+         worked out and cannot be given. *Filter* means that `vm ENGINE query` finds receipts by it, and *not a field of the \
+         receipt* that the value takes effect under other names.\n",
     );
     for engine in house {
         text.push_str(&engine_page(*engine));
     }
     text.push_str("\n## Commands of the program\n");
     let tree = args::build(house);
-    text.push_str(&format!("\nEverywhere:\n\n{}", arguments(tree.get_arguments())));
+    text.push_str(&format!(
+        "\nEvery command takes these flags:\n\n{}",
+        arguments(tree.get_arguments())
+    ));
     for command in tree.get_subcommands() {
         let own = !house.iter().any(|e| e.name() == command.get_name());
         if own && !command.is_hide_set() {
@@ -39,7 +46,7 @@ fn command_page(command: &Command, path: &str) -> String {
         return command.get_subcommands().map(|below| command_page(below, &path)).collect();
     }
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut text = format!("\n### {path}\n\n{}.\n", escaped(&about));
+    let mut text = format!("\n### {path}\n\n{}\n", escaped(&stopped(&about)));
     let table = arguments(command.get_arguments());
     if !table.is_empty() {
         text.push_str(&format!("\n{table}"));
@@ -72,10 +79,11 @@ fn engine_page(engine: &dyn AnyEngine) -> String {
     let mut text = format!(
         "\n## {}\n\n{}\n\nScroll `{}`. Receipt types: {}.\n",
         engine.name(),
-        engine.about(),
+        stopped(engine.about()),
         engine.scroll(),
         code_list(engine.types().iter().copied())
     );
+    text.push_str(&before_the_examples(engine));
     for spec in engine.operations() {
         text.push_str(&operation(engine.name(), spec));
     }
@@ -103,22 +111,50 @@ fn engine_page(engine: &dyn AnyEngine) -> String {
     text
 }
 
+/// What must have happened for the examples to run.
+fn before_the_examples(engine: &dyn AnyEngine) -> String {
+    let specs = engine.operations();
+    let calls: Vec<String> = story(engine.name())
+        .iter()
+        .filter_map(|(verb, intent)| {
+            let spec = specs.iter().find(|s| s.verb == *verb)?;
+            Some(example::command_line_of(engine.name(), spec, intent, ""))
+        })
+        .collect();
+    if calls.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\n### Before the examples\n\nIn a new home (`vm init`), after these calls, the examples run as they stand here, one after the other.\n\n```\n{}\n```\n",
+        calls.join("\n")
+    )
+}
+
+/// A line of a table as a sentence.
+fn stopped(about: &str) -> String {
+    let about = fields::sentence(about);
+    if about.ends_with('.') { about } else { about + "." }
+}
+
 fn operation(engine: &str, spec: &Spec) -> String {
-    let kind = if spec.types.is_empty() { "Report" } else { "Operation" };
+    let report = spec.types.is_empty();
+    let kind = if report { "Report" } else { "Operation" };
     let mut text = format!(
         "\n### {engine} {}\n\n{}\n\n{kind}. Needs `{}`.",
-        spec.verb, spec.about, spec.needs
+        spec.verb,
+        stopped(spec.about),
+        spec.needs
     );
     if !spec.types.is_empty() {
         text.push_str(&format!(" Leaves {}.", code_list(spec.types.iter().copied())));
     }
     text.push_str("\n\n");
-    text.push_str(&table(spec.fields, ""));
+    text.push_str(&table(spec.fields, "", if report { "in the answer" } else { "in the receipt" }));
     text.push_str(&format!("\n```\n{}\n```\n", example::command_line(engine, spec, "")));
     text
 }
 
-fn table(declared: &[Field], path: &str) -> String {
+fn table(declared: &[Field], path: &str, computed: &str) -> String {
     if declared.is_empty() {
         return "No fields.\n".into();
     }
@@ -132,17 +168,20 @@ fn table(declared: &[Field], path: &str) -> String {
             _ => String::new(),
         };
         let mut remarks = fields::remarks(field);
+        if !field.is_input() {
+            remarks.push_str(&format!("; {computed}"));
+        }
         if field.filter {
             remarks.push_str("; filter");
         }
         text.push_str(&format!(
             "| `{path}{}` | {flag} | {} | {} |\n",
             field.name,
-            escaped(field.about),
+            escaped(&fields::sentence(field.about)),
             escaped(&remarks)
         ));
         if let Kind::List(_, inner) = field.kind {
-            text.push_str(&table(inner, &format!("{path}{}[].", field.name)));
+            text.push_str(&table(inner, &format!("{path}{}[].", field.name), computed));
         }
     }
     text

@@ -1,57 +1,134 @@
 //! `vm status`: what the home holds.
 
 use crate::config::Loaded;
-use crate::exit::{OK, Stop};
-use crate::session::Session;
+use crate::exit::{OK, Stop, unreadable};
+use crate::screen::{Screen, Tone};
+use crate::session::{Session, actor};
 use crate::table::Table;
+use std::os::unix::fs::MetadataExt;
+use vm_contracts::{Actor, Failure, Value};
+use vm_ledger::fs::Disk;
+use vm_ledger::guard::{Guard, Signed};
 use vm_ledger::heads::Head;
 use vm_scrolls::base64;
 
-/// Prints ledger, origin and the end of every scroll.
+/// Characters of a root that a person compares at a glance; JSON has all of it.
+const ROOT_SHOWN: usize = 12;
+
+/// Who and where this ledger is.
+struct Identity {
+    home: String,
+    guard: String,
+    owner: String,
+    issuer: String,
+}
+
+/// Prints ledger, node, owner and the end of every scroll.
 pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
     let loaded = Loaded::of_home(&session.flags)?;
-    let guard = loaded.guard()?.display().to_string();
-    let settings = loaded.settings();
     session.in_home(|screen, ledger| {
-        let heads = ledger.writer().heads();
-        if screen.json {
-            let document = serde_json::json!({
-                "home": loaded.home.display().to_string(),
-                "ledger": settings.ledger, "domain": settings.domain, "node": settings.node, "demo": settings.demo,
-                "guard": guard,
-                "scrolls": heads.iter().map(to_json).collect::<Vec<_>>(),
-            });
-            screen.document(&document)?;
-            return Ok(OK);
+        let identity = identity(&loaded)?;
+        let disk = Disk::new(&loaded.home, loaded.guard()?);
+        let mut notes = Vec::new();
+        let signed = Guard::load(&disk, &loaded.settings().ledger, &mut notes)?;
+        notes.iter().for_each(|n| screen.note(n));
+        let heads: Vec<(Head, Option<Signed>)> = ledger
+            .writer()
+            .heads()
+            .into_iter()
+            .map(|head| {
+                let signed = signed.get(&head.origin);
+                (head, signed)
+            })
+            .collect();
+        match screen.json {
+            true => screen.document(&to_json(&loaded, &identity, &heads))?,
+            false => print(screen, &loaded, &identity, &heads)?,
         }
-        screen.line(&format!("home    {}", loaded.home.display()))?;
-        screen.line(&format!("ledger  {}", settings.ledger))?;
-        screen.line(&format!("origin  {}/{}/<scroll>", settings.domain, settings.node))?;
-        screen.line(&format!("guard   {guard}"))?;
-        if settings.demo {
-            screen.line("demo    every receipt says that this is a demonstration")?;
-        }
-        if heads.is_empty() {
-            screen.line("There are no receipts yet.")?;
-        }
-        let mut table = Table::new(["scroll", "receipts", "last at", "root", "writable"]);
-        for head in &heads {
-            let at = head.at.map(|at| at.to_string()).unwrap_or_default();
-            let writable = head.read_only.as_ref().map_or("yes".into(), |r| format!("no: {}", r.message));
-            table.row([head.scroll.clone(), head.size.to_string(), at, base64::encode(head.root), writable]);
-        }
-        screen.table(&table)?;
         Ok(OK)
     })
 }
 
-fn to_json(head: &Head) -> serde_json::Value {
+fn identity(loaded: &Loaded) -> Result<Identity, Failure> {
+    let home = loaded.home.display().to_string();
+    let uid = std::fs::metadata(&loaded.home).map_err(|e| unreadable(&home, &e))?.uid();
+    let did = loaded.home.join("keys").join("issuer.did");
+    let issuer = std::fs::read_to_string(&did)
+        .map_err(|e| unreadable(&did.display().to_string(), &e))?
+        .trim()
+        .to_owned();
+    let guard = loaded.guard()?.display().to_string();
+    Ok(Identity { home, guard, owner: Actor::local(uid).0, issuer })
+}
+
+fn print(
+    screen: &mut Screen<'_>,
+    loaded: &Loaded,
+    identity: &Identity,
+    heads: &[(Head, Option<Signed>)],
+) -> Result<(), Stop> {
+    let settings = loaded.settings();
+    let you = match actor()?.0 == identity.owner {
+        true => ", you",
+        false => "",
+    };
+    screen.line(&format!("home    {}", identity.home))?;
+    screen.line(&format!("ledger  {}", settings.ledger))?;
+    screen.line(&format!("node    {} of {}", settings.node, settings.domain))?;
+    screen.line(&format!("owner   {}{you}", identity.owner))?;
+    screen.line(&format!("issuer  {}", identity.issuer))?;
+    screen.line(&format!("guard   {}", identity.guard))?;
+    if settings.demo {
+        screen.line("demo    every receipt says that this is a demonstration")?;
+    }
+    if heads.is_empty() {
+        return screen.line("There are no receipts yet.");
+    }
+    let mut table = Table::new(["scroll", "receipts", "signed", "last at", "root", "writable"]);
+    for (head, signed) in heads {
+        let root: String = base64::encode(head.root).chars().take(ROOT_SHOWN).collect();
+        table.row([
+            head.scroll.clone(),
+            head.size.to_string(),
+            signed.map_or(0, |s| s.size).to_string(),
+            head.at.map(|at| at.to_string()).unwrap_or_default(),
+            format!("{root}…"),
+            if head.read_only.is_some() { "no" } else { "yes" }.to_owned(),
+        ]);
+    }
+    screen.table(&table)?;
+    for (head, _) in heads {
+        let Some(reason) = &head.read_only else { continue };
+        screen.toned(
+            Tone::Note,
+            "read-only",
+            &format!("  {} [{}]", reason.message, reason.code),
+        )?;
+        if let Some(hint) = &reason.hint {
+            screen.line(&format!("hint: {hint}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn to_json(loaded: &Loaded, identity: &Identity, heads: &[(Head, Option<Signed>)]) -> Value {
+    let settings = loaded.settings();
+    serde_json::json!({
+        "home": identity.home,
+        "ledger": settings.ledger, "domain": settings.domain, "node": settings.node, "demo": settings.demo,
+        "owner": identity.owner, "issuer": identity.issuer, "guard": identity.guard,
+        "scrolls": heads.iter().map(|(head, signed)| scroll(head, *signed)).collect::<Vec<_>>(),
+    })
+}
+
+fn scroll(head: &Head, signed: Option<Signed>) -> Value {
     serde_json::json!({
         "scroll": head.scroll,
         "origin": head.origin,
         "size": head.size,
         "root": base64::encode(head.root),
         "at": head.at.map(|at| at.to_string()),
+        "signed": signed.map(|s| serde_json::json!({"size": s.size, "root": base64::encode(s.root)})),
         "read_only": head.read_only.as_ref().map(|r| serde_json::json!({"code": r.code, "message": r.message, "hint": r.hint})),
     })
 }

@@ -123,7 +123,8 @@ fn plan(state: &State, name: &str, book: &Book) -> Result<Import, Refusal> {
             format!("{closed} closed accounts stay open; use account-close"),
         ));
     }
-    import.calls.extend(opens(state, name, book, &groups)?);
+    let (opens, open_already) = opens(state, name, book, &groups)?;
+    import.calls.extend(opens);
     for group in &groups {
         import.calls.push(call(group, &mut said));
     }
@@ -133,6 +134,9 @@ fn plan(state: &State, name: &str, book: &Book) -> Result<Import, Refusal> {
         said.iter().take(NOTICES_SHOWN).map(|(place, text)| format!("{place}: {text}")).collect();
     if count > NOTICES_SHOWN {
         import.notices.push(format!("and {} more notices", count - NOTICES_SHOWN));
+    }
+    if open_already > 0 {
+        import.notices.push(format!("{open_already} accounts of the file are open already"));
     }
     Ok(import)
 }
@@ -152,13 +156,13 @@ fn plain(text: &str, bytes_max: usize) -> String {
     cut(clean.trim(), bytes_max).trim_end().to_owned()
 }
 
-/// A call that opens each account the moves need and the ledger does not have.
+/// A call that opens each account the moves need and the ledger does not have, and how many it has.
 fn opens(
     state: &State,
     name: &str,
     book: &Book,
     groups: &[Group],
-) -> Result<Vec<Planned>, Refusal> {
+) -> Result<(Vec<Planned>, usize), Refusal> {
     let mut first_use: BTreeMap<(String, String), (Date, Place)> = BTreeMap::new();
     for group in groups {
         for one in &group.moves {
@@ -179,6 +183,7 @@ fn opens(
         *known = (*known).max(one.quantity.trimmed(least).scale());
     }
     let mut calls = Vec::new();
+    let mut open_already = 0;
     let mut opened: BTreeSet<&String> = BTreeSet::new();
     for ((account, asset), (date, place)) in &first_use {
         let at_place =
@@ -186,6 +191,7 @@ fn opens(
         check_account_name(account).map_err(at_place)?;
         check_asset_name(asset).map_err(at_place)?;
         if state.accounts.contains(&(account.clone(), asset.clone())) {
+            open_already += 1;
             continue;
         }
         opened.insert(asset);
@@ -208,7 +214,7 @@ fn opens(
         calls.push(Planned { verb: "account-open", id, intent, tags: Vec::new(), place });
     }
     too_fine(state, name, groups, &scales, &opened)?;
-    Ok(calls)
+    Ok((calls, open_already))
 }
 
 /// Amounts finer than the ledger has are refused up front, unless a new account brings the digits.

@@ -19,6 +19,7 @@ pub mod ops;
 pub mod place;
 pub mod reports;
 pub mod state;
+pub mod story;
 
 #[cfg(test)]
 mod flows;

@@ -13,6 +13,10 @@ use vm_scrolls::verdict::Place;
 
 /// Lines whose signatures are checked together.
 const CHUNK: usize = 4_096;
+/// Longest file: a full one of the longest lines.
+const FILE_BYTES_MAX: u64 = SEGMENT_LINES * (line::LINE_MAX as u64 + 1);
+/// Claim that a file can be read at all.
+pub(super) const READABLE: &str = "readable";
 
 /// What one scroll's lines came to.
 pub(super) struct Walked {
@@ -123,6 +127,11 @@ impl<'a> Walk<'a> {
                     format!("the next file of {scroll} must be {path}; one is missing or misnamed"),
                 ));
             }
+            if fs.len(&path).is_ok_and(|len| len.is_some_and(|len| len > FILE_BYTES_MAX)) {
+                let detail =
+                    format!("the file has more than {FILE_BYTES_MAX} bytes, which no lines need");
+                return Err(self.stop(0, "file_lines", detail));
+            }
             let bytes = fs.read(&path).map_err(|e| self.unreadable(&path, &e))?;
             self.file_lines(&bytes, i + 1 == files.len(), progress, total)?;
         }
@@ -150,7 +159,7 @@ impl<'a> Walk<'a> {
     }
 
     fn unreadable(&self, path: &str, e: &io::Error) -> Stop {
-        Stop { place: at_file(path, "readable"), detail: format!("it cannot be read: {e}") }
+        Stop { place: at_file(path, READABLE), detail: format!("it cannot be read: {e}") }
     }
 
     fn file_lines(
@@ -322,8 +331,11 @@ fn continues(open: &Line, line: &Line) -> bool {
     open.id == line.id
         && open.part.of == line.part.of
         && open.part.n + 1 == line.part.n
-        && open.intent == line.intent
         && open.op == line.op
+        && open.intent == line.intent
+        && open.contract == line.contract
+        && open.state == line.state
+        && open.prev == line.prev
 }
 
 struct Bad {

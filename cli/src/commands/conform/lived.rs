@@ -1,7 +1,7 @@
 //! Rows that are shown by living through the examples in a scratch home.
 
 use crate::commands::conform::Shown;
-use crate::commands::conform::scratch::{Outcomes, Scratch, call, example, id, try_examples};
+use crate::commands::conform::scratch::{Outcomes, Scratch, call, example, id, tell, try_examples};
 use crate::exit::Stop;
 use crate::session::{House, actor};
 use std::collections::BTreeSet;
@@ -66,6 +66,7 @@ pub fn live(
 
     let owned = scratch.open(Arc::new(OwnerGate))?;
     let samples = import(&owned, engine, samples)?;
+    let untold = tell(&owned, engine)?;
     let outcomes = try_examples(&owned, engine)?;
     let lines = lines(&owned, engine.scroll())?;
     let idempotency = idempotency(&owned, engine, &outcomes)?;
@@ -86,7 +87,7 @@ pub fn live(
 
     Ok(Lived {
         contract: contract(&lines),
-        receipts: receipts(engine, &outcomes, &lines),
+        receipts: receipts(engine, untold, &outcomes, &lines),
         append_only: append_only(&scratch, engine.scroll(), &lines)?,
         root,
         query: query(engine, &lines),
@@ -197,8 +198,13 @@ fn contract(lines: &[(Vec<u8>, Line)]) -> Shown {
 }
 
 /// Row 6: declared types, and only those.
-fn receipts(engine: &dyn AnyEngine, outcomes: &Outcomes, lines: &[(Vec<u8>, Line)]) -> Shown {
-    let mut shown = Shown::default();
+fn receipts(
+    engine: &dyn AnyEngine,
+    untold: Vec<String>,
+    outcomes: &Outcomes,
+    lines: &[(Vec<u8>, Line)],
+) -> Shown {
+    let mut shown = Shown { open: untold, ..Shown::default() };
     for spec in engine.operations() {
         let prefixed =
             !spec.types.is_empty() && spec.types.iter().all(|t| t.starts_with(engine.prefix()));

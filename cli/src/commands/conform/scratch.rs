@@ -2,6 +2,7 @@
 
 use crate::config::{self, Config};
 use crate::exit::Stop;
+use crate::house::story;
 use crate::session::{House, actor};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +69,33 @@ pub fn example(spec: &Spec) -> Map<String, Value> {
         Ok(Value::Object(map)) => map,
         _ => Map::new(),
     }
+}
+
+/// Commits what happened before the examples.
+pub fn tell(
+    owned: &Owned,
+    engine: &'static dyn vm_contracts::AnyEngine,
+) -> Result<Vec<String>, Failure> {
+    let mut refused = Vec::new();
+    for (n, (verb, intent)) in story(engine.name()).iter().enumerate() {
+        let call = Call {
+            id: Some(format!("conform-story-{}", n + 1)),
+            actor: actor()?,
+            surface: "conform".into(),
+            engine: engine.name().to_owned(),
+            verb: (*verb).to_owned(),
+            intent: serde_json::from_str(intent).unwrap_or_default(),
+            tags: vec![],
+        };
+        match owned.ledger.submit(call) {
+            Ok(_) => {}
+            Err(Failure::Refusal(r)) => {
+                refused.push(format!("call {} of the story, {verb}: {r}", n + 1))
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(refused)
 }
 
 /// A call with this intent; its id names the verb, so that it can be repeated.

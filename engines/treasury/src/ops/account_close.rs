@@ -38,7 +38,7 @@ static SPEC: Spec = Spec {
         PHASE_OUT,
         OUTCOME_OUT,
     ],
-    example: r#"{"account":"assets:bank","asset":"EUR"}"#,
+    example: r#"{"account":"assets:old","asset":"EUR"}"#,
 };
 
 impl Record for AccountClose {

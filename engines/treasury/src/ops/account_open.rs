@@ -48,8 +48,12 @@ static SPEC: Spec = Spec {
         )
         .optional()
         .filter(),
-        Field::new("limit", Kind::Choice(Limit::WORDS), "what the account must never do")
-            .optional(),
+        Field::new(
+            "limit",
+            Kind::Choice(Limit::WORDS),
+            "which side may never pass the other, pending amounts included",
+        )
+        .optional(),
         Field::new("overdraft", AMOUNT, "how far the limit may be passed, as a decimal string")
             .optional(),
         Field::new("node", Kind::Name(NODE_BYTES_MAX), "DID or name of the node it belongs to")

@@ -57,10 +57,12 @@ pub const ASSET_FIELD: Field =
         .filter();
 /// The amount of a transfer.
 pub const AMOUNT_FIELD: Field =
-    Field::new("amount", AMOUNT, "how much, above zero, as a decimal string").filter();
+    Field::new("amount", AMOUNT, "how much; above zero, as a decimal string").filter();
 /// When it happened.
 pub const EFFECTIVE_AT: Field =
-    Field::new("effective_at", Kind::Time, "when it happened, if not now").optional().filter();
+    Field::new("effective_at", Kind::Time, "when it happened; now if it is not given")
+        .optional()
+        .filter();
 /// Free text.
 pub const MEMO_FIELD: Field = Field::new("memo", MEMO, "who and what for").optional();
 /// Reference.

@@ -95,7 +95,7 @@ static SPEC: Spec = Spec {
         Field::new(
             "netting",
             Kind::Choice(&["gross", "bilateral", "multilateral"]),
-            "what is set off against what",
+            "what is set off: nothing, each pair of accounts, or all together",
         )
         .filter(),
         Field::new(

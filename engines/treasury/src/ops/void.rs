@@ -35,7 +35,7 @@ static SPEC: Spec = Spec {
         PHASE_OUT,
         OUTCOME_OUT,
     ],
-    example: r#"{"pending_id":"order-17"}"#,
+    example: r#"{"pending_id":"order-18"}"#,
 };
 
 impl Record for Void {

@@ -5,7 +5,7 @@ use serde_json::json;
 use vm_contracts::{Failure, Field, History, Kind, Moment, Report, Spec, Value};
 
 use super::{below, overflow};
-use crate::ops::{ACCOUNT, ASSET, NODE_BYTES_MAX};
+use crate::ops::{ACCOUNT, AMOUNT, ASSET, NODE_BYTES_MAX};
 use crate::state::{Account, AccountKey, State};
 
 /// Balances of accounts.
@@ -30,6 +30,11 @@ static SPEC: Spec = Spec {
     fields: &[
         Field::new("account", ACCOUNT, "this account and those below it").optional(),
         Field::new("asset", ASSET, "only this asset").optional(),
+        Field::new("balance", AMOUNT, "debits less credits, posted").computed(),
+        Field::new("debits", AMOUNT, "posted debits").computed(),
+        Field::new("credits", AMOUNT, "posted credits").computed(),
+        Field::new("debits_pending", AMOUNT, "debits that wait to be posted").computed(),
+        Field::new("credits_pending", AMOUNT, "credits that wait to be posted").computed(),
         Field::new("node", Kind::Name(NODE_BYTES_MAX), "only accounts of this node").optional(),
         Field::new(
             "class",
@@ -38,6 +43,7 @@ static SPEC: Spec = Spec {
         )
         .optional(),
         Field::new("zero", Kind::Bool, "show accounts without balance too").optional(),
+        Field::new("closed", Kind::Bool, "whether the account is closed").computed(),
     ],
     example: r#"{"account":"assets","asset":"EUR"}"#,
 };

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::json;
-use vm_contracts::{Failure, Field, History, Report, Spec, Value};
+use vm_contracts::{Failure, Field, History, Kind, Report, Spec, Value};
 
 use super::overflow;
 use crate::book::{Class, add};
 use crate::money::{MoneyError, Quantity};
-use crate::ops::ASSET;
+use crate::ops::{AMOUNT, ASSET};
 use crate::state::State;
 
 /// The balance sheet.
@@ -26,7 +26,23 @@ static SPEC: Spec = Spec {
     about: "Show assets, liabilities, equity, income and expenses",
     needs: "treasury.read",
     types: &[],
-    fields: &[Field::new("asset", ASSET, "only this asset").optional()],
+    fields: &[
+        Field::new("asset", ASSET, "only this asset").optional(),
+        Field::new("assets", AMOUNT, "what is owned").computed(),
+        Field::new("liabilities", AMOUNT, "what is owed").computed(),
+        Field::new("net_worth", AMOUNT, "assets less liabilities").computed(),
+        Field::new("equity", AMOUNT, "what was put in, and earlier results").computed(),
+        Field::new("income", AMOUNT, "what came in").computed(),
+        Field::new("expenses", AMOUNT, "what was spent").computed(),
+        Field::new("result", AMOUNT, "income less expenses").computed(),
+        Field::new("unclassed", AMOUNT, "balances of accounts without a class").computed(),
+        Field::new(
+            "balanced",
+            Kind::Bool,
+            "whether net worth and unclassed equal equity and result",
+        )
+        .computed(),
+    ],
     example: r"{}",
 };
 

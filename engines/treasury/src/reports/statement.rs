@@ -6,7 +6,7 @@ use vm_contracts::{Failure, Field, History, Kind, Moment, Refusal, Report, Spec,
 
 use super::overflow;
 use crate::money::{MoneyError, Quantity};
-use crate::ops::{ACCOUNT, ASSET};
+use crate::ops::{ACCOUNT, AMOUNT, ASSET, CODE, MEMO, PHASE, TRANSFER_ID};
 use crate::state::{State, text};
 
 /// Most rows of one statement.
@@ -31,6 +31,7 @@ static SPEC: Spec = Spec {
     needs: "treasury.read",
     types: &[],
     fields: &[
+        Field::new("date", Kind::Time, "when it happened").computed(),
         Field::new("account", ACCOUNT, "the account"),
         Field::new("asset", ASSET, "the asset; needed when the account has several").optional(),
         Field::new("from", Kind::Time, "first moment, by when it happened").optional(),
@@ -41,6 +42,16 @@ static SPEC: Spec = Spec {
             "at most so many rows; 10,000 if not given",
         )
         .optional(),
+        Field::new("counterparty", ACCOUNT, "account on the other side").computed(),
+        Field::new("debit", AMOUNT, "what the account was debited").computed(),
+        Field::new("credit", AMOUNT, "what the account was credited").computed(),
+        Field::new("balance", AMOUNT, "debits less credits so far, posted ones only").computed(),
+        Field::new("phase", PHASE, "what the receipt did").computed(),
+        Field::new("memo", MEMO, "who and what for").computed(),
+        Field::new("code", CODE, "reference, such as an invoice number").computed(),
+        Field::new("seq", Kind::Integer(0, i64::MAX), "the receipt's place in the scroll")
+            .computed(),
+        Field::new("transfer_id", TRANSFER_ID, "id of the transfer").computed(),
     ],
     example: r#"{"account":"assets:bank","asset":"EUR"}"#,
 };

@@ -9,7 +9,7 @@ use vm_contracts::{Failure, Field, History, Report, Spec, Value};
 use super::overflow;
 use crate::book::add;
 use crate::money::Quantity;
-use crate::ops::ASSET;
+use crate::ops::{ACCOUNT, AMOUNT, ASSET};
 use crate::state::State;
 
 /// The trial balance.
@@ -26,7 +26,14 @@ static SPEC: Spec = Spec {
     about: "Show that debits and credits agree in every asset",
     needs: "treasury.read",
     types: &[],
-    fields: &[Field::new("asset", ASSET, "only this asset").optional()],
+    fields: &[
+        Field::new("account", ACCOUNT, "the account, or (total) for the sums of an asset")
+            .computed(),
+        Field::new("asset", ASSET, "only this asset").optional(),
+        Field::new("debit", AMOUNT, "balance, where debits are more").computed(),
+        Field::new("credit", AMOUNT, "balance, where credits are more").computed(),
+        Field::new("difference", AMOUNT, "of the sums: debits less credits, which is 0").computed(),
+    ],
     example: r"{}",
 };
 
