@@ -1,4 +1,4 @@
-//! Prints what one core does with receipts: `cargo run --release -p vm-receipts --example throughput`.
+//! Prints what one core does with receipts: `cargo run --release -p vm-receipts --example line_throughput`.
 //!
 //! A person reads the numbers; no test depends on them.
 

@@ -1,4 +1,4 @@
-//! How fast the tree is on this machine: `cargo run --release -p vm-scrolls --example throughput`.
+//! How fast the tree is on this machine: `cargo run --release -p vm-scrolls --example tree_throughput`.
 #![allow(clippy::float_arithmetic)] // A printout for people; nothing here is evidence.
 
 use std::hint::black_box;
