@@ -169,6 +169,7 @@ fn moves(
     notices: &mut Vec<Notice>,
 ) -> Result<Vec<Move>, ImportError> {
     let place = transaction.place;
+    let mut out = Vec::new();
     let mut legs: BTreeMap<String, Vec<Leg>> = BTreeMap::new();
     let mut sums: BTreeMap<String, Quantity> = BTreeMap::new();
     let mut order: Vec<String> = Vec::new();
@@ -186,26 +187,30 @@ fn moves(
             lot: posting.lot.as_ref().map(lot_text),
             price: posting.price.as_ref().map(price_text),
         };
-        put(&mut legs, asset.clone(), Leg { side, quantity });
         if posting.kind == Kind::Unbalanced {
-            let quantity = quantity.checked_neg().map_err(|error| refuse(place, error))?;
-            put(&mut legs, asset, Leg { side: plain(UNBALANCED), quantity });
-        } else {
-            add(&mut sums, asset, quantity).map_err(|error| refuse(place, error))?;
+            // Not paired with others, so that each side shows which postings have no other side.
+            match unbalanced(side, asset, quantity).map_err(|error| refuse(place, error))? {
+                Some(one) => out.push(one),
+                None => notices.push(set_off(
+                    place,
+                    UNBALANCED,
+                    &quantity,
+                    &asset_of(&posting.amount.commodity),
+                )),
+            }
+            continue;
         }
+        put(&mut legs, asset.clone(), Leg { side, quantity });
+        add(&mut sums, asset, quantity).map_err(|error| refuse(place, error))?;
     }
     for (account, asset, quantity) in other_sides(postings, &sums, place)? {
         put(&mut legs, asset, Leg { side: plain(&account), quantity });
     }
-    let mut out = Vec::new();
     for asset in order {
         let legs = legs.remove(&asset).unwrap_or_default();
         let idle = pair(&asset, legs, &mut out).map_err(|error| refuse(place, error))?;
         if let Some((account, quantity)) = idle {
-            let message = format!(
-                "`{account}` stands on both sides; {quantity} {asset} are set off against themselves"
-            );
-            notices.push(Notice { place, code: "set_off", message });
+            notices.push(set_off(place, &account, &quantity, &asset));
         }
     }
     if out.len() > MOVES_MAX {
@@ -214,6 +219,25 @@ fn moves(
     }
     debug_assert!(postings.len() <= POSTINGS_MAX * 2);
     Ok(out)
+}
+
+/// What an account has against itself.
+fn set_off(place: Place, account: &str, quantity: &Quantity, asset: &str) -> Notice {
+    let message = format!(
+        "`{account}` stands on both sides; {quantity} {asset} are set off against themselves"
+    );
+    Notice { place, code: "set_off", message }
+}
+
+/// The move of a virtual posting without another side; `None` on the other side's own account.
+fn unbalanced(side: Side, asset: String, quantity: Quantity) -> Result<Option<Move>, MoneyError> {
+    if side.account == UNBALANCED {
+        return Ok(None);
+    }
+    let other = plain(UNBALANCED);
+    let positive = quantity.is_positive();
+    let (debit, credit) = if positive { (side, other) } else { (other, side) };
+    Ok(Some(Move { debit, credit, asset, quantity: quantity.checked_abs()? }))
 }
 
 /// A side without lot and price.
@@ -234,7 +258,9 @@ fn other_sides(
     }
     // Which asset is paid for in which, by the lots and prices that were written.
     let mut pairs: BTreeMap<(String, String), Quantity> = BTreeMap::new();
-    for posting in postings.iter().filter(|p| p.lot.is_some() || p.price.is_some()) {
+    let priced = |p: &&&Posting| p.lot.is_some() || p.price.is_some();
+    let balanced = postings.iter().filter(|p| p.kind != Kind::Unbalanced);
+    for posting in balanced.filter(priced) {
         let weight = posting.weight().map_err(refused)?;
         let pair = (asset_of(&posting.amount.commodity), asset_of(&weight.commodity));
         if pair.0 != pair.1 {
@@ -272,6 +298,23 @@ fn other_sides(
     let rounding = left.into_iter().map(|(asset, rest)| (ROUNDING.to_owned(), asset, rest));
     out.extend(rounding);
     out.retain(|(_, _, quantity)| !quantity.is_zero());
+    Ok(out)
+}
+
+/// What the trading and rounding accounts take for these postings, by account and asset.
+pub(crate) fn made_for(postings: &[Posting]) -> Result<crate::book::Balances, ImportError> {
+    let place = Place::line(1);
+    let mut sums: BTreeMap<String, Quantity> = BTreeMap::new();
+    for posting in postings {
+        let asset = asset_of(&posting.amount.commodity);
+        add(&mut sums, asset, posting.amount.quantity).map_err(|error| refuse(place, error))?;
+    }
+    let mut out = crate::book::Balances::new();
+    let postings: Vec<&Posting> = postings.iter().collect();
+    for (account, asset, quantity) in other_sides(&postings, &sums, place)? {
+        add(&mut out, (account, asset), quantity).map_err(|error| refuse(place, error))?;
+    }
+    out.retain(|_, quantity| !quantity.is_zero());
     Ok(out)
 }
 
@@ -464,6 +507,22 @@ mod tests {
         let shape: Vec<_> = all.groups.iter().map(|g| (g.is_virtual, g.moves.len())).collect();
         assert_eq!(shape, [(false, 1), (true, 2)]);
         assert_eq!(all.groups[1].moves[0].credit.account, UNBALANCED);
+    }
+
+    #[test]
+    fn a_posting_without_another_side_is_paired_with_none_that_has_one() {
+        let all = groups("2025-01-01 x\n [w]  4\n (v)  3\n (u)  -2\n [z]  -4\n");
+        let moves: Vec<_> = all.groups[0].moves.iter().collect();
+        assert_eq!(moves.len(), 3);
+        for one in moves {
+            let names = [one.debit.account.as_str(), one.credit.account.as_str()];
+            assert!(
+                [["v", UNBALANCED], [UNBALANCED, "u"], ["w", "z"]].contains(&names),
+                "{names:?}"
+            );
+        }
+        let own = format!("2025-01-01 x\n ({UNBALANCED})  3\n");
+        assert_eq!(groups(&own).notices[0].code, "set_off");
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub struct Deciding<'a> {
     swept: BTreeSet<AccountKey>,
     /// Posted and pending debits of each asset with what this call adds.
     turnover: BTreeMap<String, Quantity>,
+    /// Expired pendings cleared away by this call.
+    expired: usize,
     drafts: Vec<Draft>,
 }
 
@@ -98,6 +100,7 @@ impl<'a> Deciding<'a> {
             waiting: BTreeMap::new(),
             swept: BTreeSet::new(),
             turnover: BTreeMap::new(),
+            expired: 0,
             drafts: Vec::new(),
         })
     }
@@ -121,9 +124,10 @@ impl<'a> Deciding<'a> {
     pub fn account(&mut self, key: &AccountKey) -> Option<Account> {
         if self.swept.insert(key.clone()) {
             for id in self.state.expired(key, self.now) {
-                if self.drafts.len() >= EXPIRED_MAX {
+                if self.expired >= EXPIRED_MAX {
                     break;
                 }
+                self.expired += 1;
                 self.resolve(&id, Outcome::Expired);
             }
         }
@@ -381,7 +385,12 @@ impl<'a> Deciding<'a> {
 
 /// The limit of an account counts posted and pending amounts against what is posted on the other
 /// side.
-fn check_limit(name: &str, asset: &str, account: &Account, side: Side) -> Result<(), Refusal> {
+pub(crate) fn check_limit(
+    name: &str,
+    asset: &str,
+    account: &Account,
+    side: Side,
+) -> Result<(), Refusal> {
     let (used, against, code) = match (account.limit, side) {
         (Limit::DebitsLeCredits, Side::Debit) => (
             [account.debits_posted, account.debits_pending],

@@ -333,7 +333,8 @@ fn transfer(one: &Move) -> Map<String, Value> {
             ("debit", Some(&one.debit.account)),
             ("credit", Some(&one.credit.account)),
             ("asset", Some(&one.asset)),
-            ("amount", Some(&one.quantity.to_string())),
+            // The id knows the value alone, so the intent must not know how it was written.
+            ("amount", Some(&one.quantity.trimmed(0).to_string())),
             ("debit_lot", notes[0].as_deref()),
             ("credit_lot", notes[1].as_deref()),
             ("debit_price", notes[2].as_deref()),
@@ -389,6 +390,24 @@ mod tests {
             format!("{TEXT}\n2025-01-07 Fee\n    expenses:fees  1.00 EUR\n    assets:bank\n");
         // One account and one transfer.
         assert_eq!(bench.import("choir.journal", &longer).unwrap().0, 3);
+    }
+
+    #[test]
+    fn an_amount_written_otherwise_is_the_same_call() {
+        use vm_contracts::{AnyEngine, Hosted, Source};
+        let engine = Hosted::<crate::Treasury>::new();
+        let calls = |text: &str| {
+            let source = Source { name: "x.journal", bytes: text.as_bytes() };
+            let import = engine.import(engine.blank().as_ref(), None, source).unwrap();
+            let calls = import.calls.into_iter().filter(|call| call.verb != "account-open");
+            calls.map(|call| (call.id, call.intent)).collect::<Vec<_>>()
+        };
+        let entry = |n: &str| format!("2025-01-01 x\n a  {n} EUR\n b\n");
+        assert_eq!(calls(&entry("10")), calls(&entry("10.00")));
+        assert_ne!(calls(&entry("10")), calls(&entry("100")));
+        // What an assignment comes to is written as finely as what stands before it.
+        let assigned = |n: &str| entry(n) + "2025-01-02 y\n a  = 11 EUR\n b\n";
+        assert_eq!(calls(&assigned("1")), calls(&assigned("1.000")));
     }
 
     #[test]

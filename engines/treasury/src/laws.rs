@@ -270,6 +270,70 @@ fn a_forged_receipt_shows_as_broken() {
     assert_eq!(state.dump()["broken"], json!({"count": 1, "first_seq": 77}));
 }
 
+/// Folds the lines of a bench and forged ones; gives the dump before and after the forged ones.
+fn folded_with(bench: &Bench, forged: &[Line]) -> (Value, Value) {
+    let engine = Hosted::<Treasury>::new();
+    let mut state = engine.blank();
+    for line in &bench.lines {
+        engine.fold(state.as_mut(), line);
+    }
+    let before = state.dump();
+    for line in forged {
+        engine.fold(state.as_mut(), line);
+    }
+    (before, state.dump())
+}
+
+#[test]
+fn what_an_operation_would_refuse_changes_nothing_when_forged() {
+    let mut bench = Bench::new();
+    bench.two("a", "b");
+    bench.two("closed", "c");
+    bench.ok("account-close", json!({"account": "closed", "asset": "EUR"}));
+    bench.ok("account-open", json!({"account": "w", "asset": "EUR", "limit": "debits_le_credits"}));
+    let give = |id: &str, pending: bool| json!({"transfer_id": id, "debit": "a", "credit": "b", "asset": "EUR", "amount": "7", "pending": pending});
+    let posted = bench.ok("transfer", give("t", false));
+    bench.ok("transfer", give("p", true));
+    bench.ok("transfer", give("q", true));
+    bench.ok("post", json!({"pending_id": "q", "amount": "5"}));
+    bench.ok("reverse", json!({"reverses": "t", "reason": "mistake"}));
+    bench.ok("transfer", give("u", false));
+    let forge = |at: usize, changes: Value| {
+        let mut line = posted[at].clone();
+        line.body.insert("transfer_id".into(), "new".into());
+        line.body.extend(changes.as_object().unwrap().clone());
+        line
+    };
+    for (what, line) in [
+        ("the credit of a transfer a second time", posted[1].clone()),
+        ("a debit of a taken id", posted[0].clone()),
+        ("a credit without its debit", forge(1, json!({}))),
+        ("a closed account", forge(0, json!({"account": "closed"}))),
+        ("an account against itself", forge(0, json!({"counterparty": "a"}))),
+        ("an amount too fine", forge(0, json!({"amount": "0.001"}))),
+        ("more than a limit allows", forge(0, json!({"account": "w", "counterparty": "b"}))),
+        ("a second reversal", forge(0, json!({"reverses": "t"}))),
+        ("a reversal of more", forge(0, json!({"reverses": "u", "amount": "8.00"}))),
+        ("a reversal of a pending", forge(0, json!({"reverses": "p"}))),
+        ("a post of what waits", forge(0, json!({"phase": "post", "pending_id": "p"}))),
+        ("a post of more", forge(0, json!({"phase": "post", "pending_id": "q", "amount": "7.01"}))),
+    ] {
+        let (mut before, mut after) = folded_with(&bench, &[line]);
+        assert_eq!(after["broken"]["count"], 1, "{what}");
+        for dump in [&mut before, &mut after] {
+            dump.as_object_mut().unwrap().remove("broken");
+        }
+        assert_eq!(before, after, "{what}");
+    }
+    for account in ["a", "c"] {
+        let mut close =
+            bench.lines.iter().find(|l| l.kind == "treasury_account_close").unwrap().clone();
+        close.body.insert("account".into(), account.into());
+        let (_, after) = folded_with(&bench, &[close]);
+        assert_eq!(after["broken"]["count"], u64::from(account == "a"), "{account}");
+    }
+}
+
 #[test]
 fn every_declaration_keeps_the_rules_of_specs() {
     let engine = Hosted::<Treasury>::new();

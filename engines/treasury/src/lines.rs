@@ -18,7 +18,8 @@ pub struct Line<'a> {
 /// Result of a grammar rule.
 pub type Parsed<T> = Result<T, ErrMode<ContextError>>;
 
-/// Cuts `bytes` into lines. A byte order mark at the start and CR before LF are dropped.
+/// Cuts `bytes` into lines. A byte order mark at the start and CR before LF are dropped; CR
+/// elsewhere is refused, since a file with nothing else would be one line, perhaps a comment.
 pub fn split(bytes: &[u8]) -> Result<Vec<Line<'_>>, ImportError> {
     if bytes.len() > FILE_BYTES_MAX {
         let message = format!("the file has {} bytes, the limit is {FILE_BYTES_MAX}", bytes.len());
@@ -41,7 +42,13 @@ pub fn split(bytes: &[u8]) -> Result<Vec<Line<'_>>, ImportError> {
                 format!("the line has {} bytes, the limit is {LINE_BYTES_MAX}", line.len());
             return Err(ImportError::new(Place::line(number), Cause::LineTooLong, message));
         }
-        lines.push(Line { number, text: line.strip_suffix('\r').unwrap_or(line) });
+        let text = line.strip_suffix('\r').unwrap_or(line);
+        if let Some(at) = text.find('\r') {
+            let message = "a carriage return within a line; lines end with a line feed";
+            let place = Line { number, text }.place(at);
+            return Err(ImportError::new(place, Cause::Syntax, message));
+        }
+        lines.push(Line { number, text });
     }
     Ok(lines)
 }
@@ -171,6 +178,12 @@ mod tests {
         let texts: Vec<_> =
             split(b"\xef\xbb\xbfa\r\nb\n").unwrap().iter().map(|l| l.text).collect();
         assert_eq!(texts, ["a", "b", ""]);
+    }
+
+    #[test]
+    fn a_file_whose_lines_end_with_cr_alone_is_no_comment() {
+        let error = split(b"a\n; b\rc\r").unwrap_err();
+        assert_eq!((error.code(), error.place), ("syntax", Place { line: 2, column: 4 }));
     }
 
     #[test]

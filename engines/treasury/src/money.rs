@@ -231,8 +231,10 @@ impl Quantity {
             } else {
                 under = under.checked_mul(factor).ok_or(MoneyError::NotExact)?;
             }
-            if over % under == 0 {
-                return Ok(Quantity { units: over / under, scale });
+            // The least i128 has no positive counterpart, so a division by -1 may overflow.
+            if over.checked_rem(under).ok_or(MoneyError::Overflow)? == 0 {
+                let units = over.checked_div(under).ok_or(MoneyError::Overflow)?;
+                return Ok(Quantity { units, scale });
             }
         }
         Err(MoneyError::NotExact)
@@ -319,6 +321,12 @@ mod tests {
 
     fn q(text: &str) -> Quantity {
         Quantity::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_least_number_divided_by_minus_one_does_not_fit() {
+        let least = q("-170141183460469231731687303715884105727").checked_sub(q("1")).unwrap();
+        assert_eq!(least.divided_exactly(q("-1")), Err(MoneyError::Overflow));
     }
 
     #[test]

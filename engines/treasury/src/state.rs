@@ -321,7 +321,8 @@ impl State {
     fn fold_close(&mut self, body: &Map<String, Value>) -> Option<()> {
         let key = key(body)?;
         let mut account = self.accounts.get(&key)?;
-        if account.closed {
+        let idle = self.waiting(&key) == 0 && account.debits_posted == account.credits_posted;
+        if account.closed || !idle {
             return None;
         }
         account.closed = true;
@@ -334,8 +335,9 @@ impl State {
         let key = key(body)?;
         let counterparty = text(body, "counterparty")?;
         let amount = Quantity::parse(text(body, "amount")?).ok().filter(|a| a.is_positive())?;
-        let mut account = self.accounts.get(&key)?;
+        let mut account = self.accounts.get(&key).filter(|account| !account.closed)?;
         let mut asset = self.assets.get(&key.1)?;
+        amount.rescale(asset.scale).ok().filter(|_| counterparty != key.0)?;
         let pending = match text(body, "phase")? {
             "posted" | "post" => false,
             "pending" => true,
@@ -350,6 +352,16 @@ impl State {
                 Side::Credit => &mut asset.credits,
             };
             *sum = sum.checked_add(amount).ok()?;
+        }
+        crate::decide::check_limit(&key.0, &key.1, &account, side).ok()?;
+        if side == Side::Credit {
+            // The debit of the same transfer stands before it, and each debit has one credit.
+            let of = self.transfers.get(&text(body, "transfer_id")?.to_owned())?;
+            let same = (&of.debit[..], &of.credit, &of.asset, of.amount, of.pending)
+                == (counterparty, &key.0, &key.1, amount, pending);
+            if !same || asset.credits > asset.debits {
+                return None;
+            }
         }
         if side == Side::Debit {
             let expires_ms = match text(body, "expires_at") {
@@ -378,8 +390,16 @@ impl State {
         if self.transfers.contains(&id.to_owned()) {
             return None;
         }
+        if let Some(posted) = &transfer.posts {
+            // What is posted was resolved before, and not for less.
+            let of = self.transfers.get(posted).filter(|of| transfer.amount <= of.amount)?;
+            of.outcome.filter(|outcome| *outcome == Outcome::Posted)?;
+        }
         if let Some(reversed) = reverses {
             let mut first = self.transfers.get(&reversed.to_owned())?;
+            if first.pending || first.reversed_by.is_some() || first.amount != transfer.amount {
+                return None;
+            }
             first.reversed_by = Some(id.to_owned());
             self.transfers.insert(reversed.to_owned(), first);
         }

@@ -267,6 +267,7 @@ impl Reader {
                 options.tolerance_default.insert(currency.to_owned(), tolerance);
             }
             "inferred_tolerance_multiplier"
+            | "tolerance_multiplier"
             | "account_rounding"
             | "allow_deprecated_none_for_tags_and_links" => {
                 let message = format!("option `{name}` changes results and is not computed here");

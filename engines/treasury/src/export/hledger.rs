@@ -84,7 +84,7 @@ fn transaction(out: &mut String, entry: &Entry, notices: &mut Vec<String>) {
     }
     let postings = native.as_ref().unwrap_or(&entry.postings);
     for posting in postings {
-        if posting.account == UNBALANCED {
+        if entry.is_virtual && posting.account == UNBALANCED {
             continue;
         }
         let account = match (entry.is_virtual, posting.unbalanced) {
@@ -202,6 +202,64 @@ mod tests {
     fn an_exchange_without_a_price_keeps_its_trading_account() {
         let out = check("2025-01-01 x\n    a  10 CHF\n    b  -9 EUR\n");
         assert!(out.contains("equity:trading:CHF|EUR"), "{out}");
+    }
+
+    /// Every balance, trading accounts included, after a way through both formats.
+    fn comes_back(bench: &Bench) {
+        let out = bench.export("hledger").text;
+        let mut again = Bench::new();
+        again.import("x.journal", &out).unwrap_or_else(|e| panic!("{e}\n{out}"));
+        let rows = |bench: &Bench| {
+            let rows = balances(bench);
+            let rows = rows.as_array().unwrap().iter().map(|r| (r[0].clone(), r[2].clone()));
+            rows.collect::<Vec<_>>()
+        };
+        assert_eq!(rows(bench), rows(&again), "{out}");
+        let out = bench.export("beancount").text;
+        let mut again = Bench::new();
+        again.import("x.beancount", &out).unwrap_or_else(|e| panic!("{e}\n{out}"));
+        assert_eq!(rows(bench).len(), rows(&again).len(), "{out}");
+    }
+
+    #[test]
+    fn what_no_price_explains_on_a_trading_account_is_written_out() {
+        let mut bench = Bench::new();
+        bench.two("assets:a", "assets:b");
+        bench.two("equity:trading:CHF|EUR", "equity:trading:EUR|USD");
+        let one = |debit: &str, credit: &str| json!({"debit": debit, "credit": credit, "asset": "EUR", "amount": "5"});
+        bench.ok("transfer", one("equity:trading:CHF|EUR", "equity:trading:EUR|USD"));
+        comes_back(&bench);
+        let across =
+            [one("equity:trading:CHF|EUR", "assets:a"), one("assets:b", "equity:trading:EUR|USD")];
+        bench.ok("link", json!({"transfers": across}));
+        comes_back(&bench);
+    }
+
+    #[test]
+    fn virtual_postings_of_both_kinds_keep_theirs() {
+        let out = check("2025-01-01 x\n    [a]  7 ZZZ {1.5 USD}\n    (d)  -2 ZZZ\n    [d]\n");
+        assert!(out.contains("(d)") && out.contains("[d]"), "{out}");
+    }
+
+    #[test]
+    fn whole_numbers_that_do_not_quite_add_up_come_back() {
+        let mut bench = Bench::new();
+        let text = "2025-01-01 x\n    s  -3017 ACME {4.0571 AAA}\n    b  12240 AAA\n";
+        bench.import("x.journal", text).unwrap();
+        comes_back(&bench);
+    }
+
+    #[test]
+    fn a_virtual_posting_that_was_reversed_comes_back() {
+        let mut bench = Bench::new();
+        bench
+            .import("x.journal", "2025-01-01 x\n (v)  3 EUR\n (w)  2 EUR\n a  5 EUR\n b\n")
+            .unwrap();
+        let held = |l: &&vm_contracts::Line| l.body.get("account").is_some_and(|a| a == "v");
+        let id = bench.lines.iter().rfind(held).unwrap().body["transfer_id"].clone();
+        bench.ok("reverse", json!({"reverses": id, "reason": "mistake"}));
+        assert_eq!(bench.balance("v", "EUR"), "0.00");
+        comes_back(&bench);
     }
 
     #[test]

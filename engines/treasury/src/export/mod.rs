@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 
 use vm_contracts::{Failure, Fault, History, Line, Moment};
 
-use crate::convert::{TRADING, UNBALANCED};
+use crate::book::{Amount, Balances, Kind, Lot, Posting, Price};
+use crate::convert::{self, TRADING, UNBALANCED};
 use crate::import::VIRTUAL_TAG;
 use crate::money::{MoneyError, Quantity, iso_4217_scale};
+use crate::place::Place;
 use crate::state::text;
 
 /// One posting of a transaction that is written out.
@@ -190,8 +192,8 @@ pub fn price(text: &str) -> Option<(bool, Quantity, &str)> {
     Some((total, Quantity::parse(number).ok()?, asset))
 }
 
-/// The postings without their trading accounts, if lots and prices alone balance them; the reader
-/// then makes the same trading postings again. Otherwise `None`, and all postings are written.
+/// The postings without their trading accounts, if lots and prices alone balance them and a reader
+/// makes the same trading postings again. Otherwise `None`, and all postings are written.
 pub fn without_trading(postings: &[Written]) -> Option<Vec<Written>> {
     let kept: Vec<Written> =
         postings.iter().filter(|p| !p.account.starts_with(TRADING)).cloned().collect();
@@ -223,7 +225,43 @@ pub fn without_trading(postings: &[Written]) -> Option<Vec<Written>> {
     }
     let balanced = sums.iter().all(|(asset, sum)| {
         let scale = scales.get(asset).copied().unwrap_or(crate::money::SCALE_MAX);
-        sum.rounded_half_even(scale).is_zero()
+        // Beancount has no tolerance for what is written in whole numbers.
+        sum.is_zero() || scale > 0 && sum.rounded_half_even(scale).is_zero()
     });
-    balanced.then_some(kept)
+    (balanced && made_again(postings, &kept)?).then_some(kept)
+}
+
+/// Would a reader of `kept` post to the trading accounts what stands there in `postings`?
+fn made_again(postings: &[Written], kept: &[Written]) -> Option<bool> {
+    let mut there = Balances::new();
+    for posting in postings.iter().filter(|p| p.account.starts_with(TRADING)) {
+        let key = (posting.account.clone(), posting.asset.clone());
+        crate::book::add(&mut there, key, posting.quantity).ok()?;
+    }
+    there.retain(|_, quantity| !quantity.is_zero());
+    let read: Vec<Posting> = kept.iter().map(as_read).collect();
+    Some(convert::made_for(&read).ok()? == there)
+}
+
+/// The posting as a reader gets it from the text.
+fn as_read(written: &Written) -> Posting {
+    let amount = |quantity, commodity: &str| Amount { quantity, commodity: commodity.to_owned() };
+    let lot = written.lot.as_deref().and_then(lot).map(|lot| Lot {
+        cost: Price::Each(amount(lot.number, lot.asset)),
+        date: None,
+        label: None,
+    });
+    let price = written.price.as_deref().and_then(price);
+    let price = price.map(|(total, number, asset)| match total {
+        true => Price::Total(amount(number, asset)),
+        false => Price::Each(amount(number, asset)),
+    });
+    Posting {
+        place: Place::line(1),
+        account: written.account.clone(),
+        amount: amount(written.quantity, &written.asset),
+        lot,
+        price,
+        kind: Kind::Real,
+    }
 }

@@ -1,5 +1,6 @@
 //! Numbers and amounts as people write them: `$ 1,396.00`, `500.00€`, `50 AAPL`, `10 "Frog Cards"`.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use winnow::Parser;
@@ -31,11 +32,41 @@ pub struct Styles {
     pub mark_of: BTreeMap<String, char>,
     /// Commodity of bare numbers, from `D`.
     pub commodity: Option<String>,
+    /// Was a number read that has a decimal comma, or points between its groups?
+    comma_shown: Cell<bool>,
+    /// Was a number such as 1.000 read, which means a thousand beside a decimal comma?
+    thousand_shown: Cell<bool>,
+}
+
+impl Styles {
+    /// Two numbers of one file that follow different customs leave a doubt about 1.000.
+    fn agree(&self, number: &str) -> bool {
+        let (dots, commas) = (number.matches('.').count(), number.matches(',').count());
+        let comma_last = number.rfind(',') > number.rfind('.');
+        if dots == 0 && commas == 1 || dots > 1 && commas == 0 || dots > 0 && comma_last {
+            self.comma_shown.set(true);
+        }
+        if let (0, Some((before, after))) = (commas, number.split_once('.')) {
+            let whole = (1..=3).contains(&before.len()) && !before.starts_with('0');
+            if whole && after.len() == 3 {
+                self.thousand_shown.set(true);
+            }
+        }
+        !(self.comma_shown.get() && self.thousand_shown.get())
+    }
+}
+
+/// Minus signs and dashes beyond ASCII: other tools read some of them as signs.
+fn is_dash(c: char) -> bool {
+    matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
 }
 
 /// Characters that end an unquoted commodity.
 fn in_symbol(c: char) -> bool {
-    !c.is_whitespace() && !c.is_ascii_digit() && !".,;:?!-+*/^&|=<>{}[]()@\"'\\`~%#".contains(c)
+    !c.is_whitespace()
+        && !is_dash(c)
+        && !c.is_ascii_digit()
+        && !".,;:?!-+*/^&|=<>{}[]()@\"'\\`~%#".contains(c)
         || c == '%'
 }
 
@@ -109,6 +140,13 @@ impl RawAmount<'_> {
         };
         let mark = styles.mark_of.get(&commodity).copied().or(styles.mark);
         let quantity = self.quantity(line, mark)?;
+        if mark.is_none() && !styles.agree(self.number) {
+            let message = format!(
+                "`{}` stands in a file with decimal commas and with numbers such as 1.000",
+                self.number
+            );
+            return Err(line.refuse(self.number, Cause::AmbiguousNumber, message));
+        }
         Ok(Amount { quantity, commodity })
     }
 
@@ -129,8 +167,13 @@ impl RawAmount<'_> {
             .map_err(|error| amount_refused(line, self.number, error))
     }
 
-    /// The mark this number shows without doubt, and its decimal places.
-    pub fn style(&self) -> (Option<char>, u8) {
+    /// The mark this number shows without doubt, and its decimal places; `known` is the mark that
+    /// was declared before.
+    pub fn style(&self, known: Option<char>) -> (Option<char>, u8) {
+        if let Some(mark) = known {
+            let places = self.number.split_once(mark).map_or(0, |(_, fraction)| fraction.len());
+            return (known, u8::try_from(places).unwrap_or(u8::MAX));
+        }
         let last = self.number.rfind(['.', ',']);
         match last {
             Some(at) if Shape::of(self.number, None).is_ok_and(|(_, f)| !f.is_empty()) => {

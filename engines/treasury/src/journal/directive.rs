@@ -87,7 +87,7 @@ impl Reader {
         if written.is_empty() {
             return Err(line.refuse(argument, Cause::Syntax, "expected an account name"));
         }
-        let name = self.name(written.trim());
+        let name = self.name(line, written.trim())?;
         super::check_name(line, &name)?;
         let mut found = tags(comment.trim_start().trim_start_matches(';'));
         for line in below {
@@ -129,7 +129,9 @@ impl Reader {
         below: &[Line<'_>],
     ) -> Result<(), ImportError> {
         let argument = uncommented(argument);
-        if argument.chars().any(|c| c.is_ascii_digit()) && !argument.starts_with('"') {
+        // Digits within quotation marks belong to the name.
+        let bare = argument.split('"').step_by(2);
+        if bare.flat_map(str::chars).any(|c| c.is_ascii_digit()) {
             let raw = line.read(offset(line, argument), preceded(blanks, (amount, rest)))?.0;
             self.learn(line, &raw)?;
         }
@@ -156,9 +158,10 @@ impl Reader {
         line: &Line<'_>,
         raw: &super::amount::RawAmount<'_>,
     ) -> Result<(), ImportError> {
-        raw.quantity(line, self.styles.mark)?;
         let name = raw.commodity.unwrap_or_default().to_owned();
-        let (mark, places) = raw.style();
+        let known = self.styles.mark_of.get(&name).copied().or(self.styles.mark);
+        raw.quantity(line, known)?;
+        let (mark, places) = raw.style(known);
         if let Some(mark) = mark {
             self.styles.mark_of.insert(name.clone(), mark);
         }

@@ -76,7 +76,7 @@ pub fn posting(
     line: &Line<'_>,
     raw: PostingLine<'_>,
     styles: &Styles,
-    name: impl Fn(&str) -> String,
+    name: impl Fn(&str) -> Result<String, ImportError>,
 ) -> Result<(DraftPosting, Vec<Tag>), ImportError> {
     let place = line.place_of(raw.account);
     if raw.factor {
@@ -95,6 +95,10 @@ pub fn posting(
     let assertion = match &raw.assertion {
         None => None,
         Some(wanted) => {
+            if wanted.priced && raw.amount.is_none() {
+                let message = "a balance assignment with a lot or a price";
+                return Err(line.refuse(wanted.amount.number, Cause::Unsupported, message));
+            }
             let amount = wanted.amount.resolve(line, styles)?;
             Some(Assertion {
                 place: line.place_of(wanted.amount.number),
@@ -105,7 +109,7 @@ pub fn posting(
             })
         }
     };
-    let account = name(raw.account);
+    let account = name(raw.account)?;
     let posting = DraftPosting { place, account, kind: raw.kind, amount, lot, price, assertion };
     Ok((posting, raw.comment.map(tags).unwrap_or_default()))
 }
@@ -157,7 +161,7 @@ pub fn rule_posting(
     line: &Line<'_>,
     raw: PostingLine<'_>,
     styles: &Styles,
-    name: impl Fn(&str) -> String,
+    name: impl Fn(&str) -> Result<String, ImportError>,
 ) -> Result<RulePosting, ImportError> {
     let place = line.place_of(raw.account);
     if raw.lot.is_some() || raw.price.is_some() || raw.assertion.is_some() {
@@ -168,10 +172,14 @@ pub fn rule_posting(
         let message = "an automated rule posting without an amount";
         return Err(ImportError::new(place, Cause::Unsupported, message));
     };
+    if let (true, Some(commodity)) = (raw.factor, written.commodity) {
+        let message = format!("a factor that changes the commodity to {commodity}");
+        return Err(ImportError::new(place, Cause::Unsupported, message));
+    }
     let amount = if raw.factor || written.commodity.is_none() {
         RuleAmount::Factor(written.quantity(line, styles.mark)?)
     } else {
         RuleAmount::Fixed(written.resolve(line, styles)?)
     };
-    Ok(RulePosting { place, account: name(raw.account), kind: raw.kind, amount })
+    Ok(RulePosting { place, account: name(raw.account)?, kind: raw.kind, amount })
 }

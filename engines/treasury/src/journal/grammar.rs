@@ -36,6 +36,8 @@ pub struct RawAssertion<'a> {
     /// `=*`: the accounts below count too.
     pub below: bool,
     pub amount: RawAmount<'a>,
+    /// Is a lot or a price named behind the amount?
+    pub priced: bool,
 }
 
 /// A posting as written.
@@ -177,9 +179,10 @@ fn assertion<'a>(year: Option<i16>) -> impl FnMut(&mut &'a str) -> Parsed<RawAss
         let amount =
             cut_err(amount.context(want("a balance such as = 100.00 EUR"))).parse_next(input)?;
         // hledger allows a cost behind the asserted amount; the quantity alone is asserted.
-        lot(year)(input)?;
-        (blanks, opt(price)).parse_next(input)?;
-        Ok(RawAssertion { sole: mark.starts_with("=="), below: mark.ends_with('*'), amount })
+        let lot = lot(year)(input)?;
+        let price = preceded(blanks, opt(price)).parse_next(input)?;
+        let (sole, below) = (mark.starts_with("=="), mark.ends_with('*'));
+        Ok(RawAssertion { sole, below, amount, priced: lot.is_some() || price.is_some() })
     }
 }
 

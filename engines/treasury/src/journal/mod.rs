@@ -90,22 +90,35 @@ impl Reader {
         }
     }
 
-    /// Account name with aliases and `apply account`.
-    fn name(&self, written: &str) -> String {
-        let mut name = written.to_owned();
-        for (old, new) in self.aliases.iter().rev() {
-            match name.strip_prefix(old.as_str()) {
-                Some("") => name = new.clone(),
-                Some(rest) if rest.starts_with(':') => name = format!("{new}{rest}"),
-                _ => {}
+    /// Account name with aliases and `apply account`. ledger takes the alias first, hledger the
+    /// parent; where that makes a difference the name is refused.
+    fn name(&self, line: &Line<'_>, written: &str) -> Result<String, ImportError> {
+        let alias = |mut name: String| {
+            for (old, new) in self.aliases.iter().rev() {
+                match name.strip_prefix(old.as_str()) {
+                    Some("") => name = new.clone(),
+                    Some(rest) if rest.starts_with(':') => name = format!("{new}{rest}"),
+                    _ => {}
+                }
             }
-        }
-        for (_, applied) in self.applied.iter().rev() {
-            if let Applied::Account(parent) = applied {
-                name = format!("{parent}:{name}");
+            name
+        };
+        let below = |mut name: String| {
+            for (_, applied) in self.applied.iter().rev() {
+                if let Applied::Account(parent) = applied {
+                    name = format!("{parent}:{name}");
+                }
             }
+            name
+        };
+        let name = below(alias(written.to_owned()));
+        if name != alias(below(written.to_owned())) {
+            let message = format!(
+                "`{written}` under both `alias` and `apply account`, which tools read differently"
+            );
+            return Err(line.refuse(written, Cause::Unsupported, message));
         }
-        name
+        Ok(name)
     }
 
     /// Reads a transaction: header, postings and comments.
@@ -135,13 +148,15 @@ impl Reader {
             if text.is_empty() {
                 continue;
             }
-            if let Some(comment) = text.strip_prefix([';', '#', '%', '|']) {
+            if let Some(comment) = text.strip_prefix(';') {
                 tags.extend(grammar::tags(comment));
                 continue;
             }
+            refuse_comment(line, text)?;
             refuse_expression(line, text)?;
             let raw = line.read(0, grammar::posting(year))?;
-            let (posting, found) = draft::posting(line, raw, &self.styles, |name| self.name(name))?;
+            let (posting, found) =
+                draft::posting(line, raw, &self.styles, |name| self.name(line, name))?;
             check_name(line, &posting.account)?;
             tags.extend(found);
             postings.push(posting);
@@ -184,11 +199,24 @@ impl Reader {
             Some(inside) => inside.contains('/'),
             None => quoted.is_none() && query,
         };
-        let pattern = if several { Err("more than one term") } else { pattern::Pattern::new(bare) };
+        // ledger's signs for payee, code, tag, note and the joining of terms.
+        let signed = bare.starts_with(['@', '#', '%', '=', '!', '&', '-', '~']);
+        let pattern = if slashed.or(quoted).is_none() && signed {
+            Err("it does not ask for an account")
+        } else if several {
+            Err("more than one term")
+        } else {
+            pattern::Pattern::new(bare)
+        };
         let pattern = pattern.map_err(|why| {
             let message = format!("an automated rule whose query is not computed here: {why}");
             line.refuse(text, Cause::Unsupported, message)
         })?;
+        if self.rules.is_empty() {
+            let message =
+                "automated rules are applied, as ledger does; hledger needs --auto for it";
+            self.notice(line.place(0), "rules_applied", message);
+        }
         if self.rules.len() >= RULES_MAX {
             let message = format!("more than {RULES_MAX} automated rules");
             return Err(line.refuse(text, Cause::TooMany, message));
@@ -196,12 +224,14 @@ impl Reader {
         let mut postings = Vec::new();
         for line in &lines[at + 1..end] {
             let text = line.text.trim_start();
-            if text.is_empty() || text.starts_with([';', '#', '%', '|']) {
+            if text.is_empty() || text.starts_with(';') {
                 continue;
             }
+            refuse_comment(line, text)?;
             refuse_expression(line, text)?;
             let raw = line.read(0, grammar::posting(self.year))?;
-            let posting = draft::rule_posting(line, raw, &self.styles, |name| self.name(name))?;
+            let posting =
+                draft::rule_posting(line, raw, &self.styles, |name| self.name(line, name))?;
             check_name(line, &posting.account)?;
             postings.push(posting);
         }
@@ -215,6 +245,14 @@ fn body_end(lines: &[Line<'_>], from: usize) -> usize {
     let indented =
         |line: &Line<'_>| line.text.starts_with([' ', '\t']) && !line.text.trim_start().is_empty();
     from + lines[from..].iter().take_while(|line| indented(line)).count()
+}
+
+/// Within an entry both tools know `;` alone; what other signs start would be a posting to them.
+fn refuse_comment(line: &Line<'_>, text: &str) -> Result<(), ImportError> {
+    match text.starts_with(['#', '%', '|']) {
+        true => Err(line.refuse(text, Cause::Syntax, "a comment within an entry starts with `;`")),
+        false => Ok(()),
+    }
 }
 
 /// Value expressions such as `(2 * $5)` are programs; they are named rather than misread.
@@ -244,6 +282,12 @@ fn check_name(line: &Line<'_>, name: &str) -> Result<(), ImportError> {
     }
     if name.contains(char::is_control) {
         let message = "an account name with a control character";
+        return Err(ImportError::new(line.place(0), Cause::Syntax, message));
+    }
+    // hledger ends a name at any two blanks, ledger at two ASCII ones.
+    if crate::ops::has_wide_gap(name) {
+        let message =
+            format!("an account name with two blanks, one of them no ASCII space: {name:?}");
         return Err(ImportError::new(line.place(0), Cause::Syntax, message));
     }
     Ok(())

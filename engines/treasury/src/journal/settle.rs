@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
+
 use super::draft::{Assertion, Draft, DraftPosting, Rule, RuleAmount};
 use crate::book::{Amount, COMMODITIES_MAX, Kind, POSTINGS_MAX, Posting, Price, Transaction, add};
 use crate::money::{MoneyError, Quantity, iso_4217_scale};
@@ -39,6 +41,7 @@ fn overflow(place: Place, error: MoneyError) -> ImportError {
 
 /// Settles all drafts.
 pub fn settle(mut drafts: Vec<Draft>, rules: &[Rule]) -> Result<Vec<Transaction>, ImportError> {
+    assigned_in_order(&drafts)?;
     drafts.sort_by_key(|draft| draft.date);
     let mut running = Running::default();
     let mut out = Vec::with_capacity(drafts.len());
@@ -72,6 +75,37 @@ pub fn settle(mut drafts: Vec<Draft>, rules: &[Rule]) -> Result<Vec<Transaction>
     Ok(out)
 }
 
+/// A posting whose amount is what its assertion lacks.
+fn is_assigned(posting: &DraftPosting) -> bool {
+    posting.amount.is_none() && posting.assertion.is_some()
+}
+
+/// hledger assigns balances in the order of dates, ledger in that of the file. Where entries of an
+/// account stand in another order around an assignment, the two give different balances.
+fn assigned_in_order(drafts: &[Draft]) -> Result<(), ImportError> {
+    let all = || drafts.iter().flat_map(|d| d.postings.iter().map(move |p| (d.date, p)));
+    // Latest date of each assigned account so far, in the order of the file.
+    let mut latest: BTreeMap<&str, Date> = all()
+        .filter(|(_, p)| is_assigned(p))
+        .map(|(_, p)| (p.account.as_str(), Date::MIN))
+        .collect();
+    // Latest date of an assignment to it so far.
+    let mut assigned = latest.clone();
+    for (date, posting) in all() {
+        let Some(last) = latest.get_mut(posting.account.as_str()) else { continue };
+        let at = assigned.get_mut(posting.account.as_str()).expect("both have the same accounts");
+        if date < *at || is_assigned(posting) && date < *last {
+            let message = "a balance assignment among entries that are not in the order of their dates, which tools compute differently";
+            return Err(ImportError::new(posting.place, Cause::Unsupported, message));
+        }
+        *last = date.max(*last);
+        if is_assigned(posting) {
+            *at = date;
+        }
+    }
+    Ok(())
+}
+
 /// `Account  = 100 EUR` without an amount: posts what is missing to that balance.
 fn assign(draft: &mut Draft, running: &Running) -> Result<(), ImportError> {
     for at in 0..draft.postings.len() {
@@ -82,18 +116,25 @@ fn assign(draft: &mut Draft, running: &Running) -> Result<(), ImportError> {
             return Err(ImportError::new(wanted.place, Cause::Unsupported, message));
         }
         let commodity = &wanted.amount.commodity;
-        let sums = if posting.kind == Kind::Real { &running.real } else { &running.all };
-        let mut held = sums
-            .get(&posting.account)
-            .and_then(|sums| sums.get(commodity))
-            .copied()
-            .unwrap_or(Quantity::ZERO);
+        let before = |sums: &BTreeMap<String, Sums>| {
+            let sums = sums.get(&posting.account);
+            sums.and_then(|sums| sums.get(commodity)).copied().unwrap_or(Quantity::ZERO)
+        };
+        let (mut real, mut held) = (before(&running.real), before(&running.all));
         for earlier in &draft.postings[..at] {
             if let (true, Some(amount)) = (earlier.account == posting.account, &earlier.amount)
                 && amount.commodity == *commodity
             {
-                held = held.checked_add(amount.quantity).map_err(|e| overflow(posting.place, e))?;
+                let sum = |sum: Quantity| {
+                    sum.checked_add(amount.quantity).map_err(|e| overflow(posting.place, e))
+                };
+                held = sum(held)?;
+                real = if earlier.kind == Kind::Real { sum(real)? } else { real };
             }
+        }
+        if posting.kind == Kind::Real && real != held {
+            let message = "a balance assignment to an account with virtual postings, which ledger leaves out and hledger counts";
+            return Err(ImportError::new(wanted.place, Cause::Unsupported, message));
         }
         let missing = wanted.amount.quantity.checked_sub(held);
         let quantity = missing.map_err(|error| overflow(posting.place, error))?;

@@ -137,12 +137,15 @@ commodity 1.000,000 KG
 apply account verein
 apply tag jahr: 2024
 03/04 x ; :eins:
-  bank  1.234,50
+  assets:bank  1.234,50
   food  2,500 KG
   other  -1.234,50
   farm  -2,500 KG
 end tag
 end apply account
+03/05 y
+  bank:a  1
+  till  -1
 P 2024-01-01 KG 3,50 EUR
 account assets:x  ; type: L
 comment
@@ -161,6 +164,8 @@ tag y
     assert_eq!(
         balances(text),
         [
+            "assets:bank:a 1 EUR",
+            "till -1 EUR",
             "verein:assets:bank 1234.50 EUR",
             "verein:farm -2.500 KG",
             "verein:food 2.500 KG",
@@ -205,6 +210,96 @@ fn what_would_change_results_is_refused_and_not_skipped() {
     refused("2025-02-30 x\n a  1\n b\n", "syntax", 1, 1);
     refused("2025-01-01 x\n a  1,000 EUR\n b\n", "number_ambiguous", 2, 5);
     refused("2025-01-01 x\n a  1 EUR @ -2 CHF\n b\n", "syntax", 2, 14);
+}
+
+#[test]
+fn a_sign_beyond_ascii_is_refused_and_not_taken_for_a_commodity() {
+    refused("2025-01-01 x\n a  €\u{2212}5\n b\n", "syntax", 2, 6);
+    refused("2025-01-01 x\n a  \u{2013}5\n b\n", "syntax", 2, 5);
+    assert_eq!(
+        balances("2025-01-01 x\n a  1 \"\u{2212}\"\n b\n"),
+        ["a 1 \u{2212}", "b -1 \u{2212}"]
+    );
+}
+
+#[test]
+fn a_declared_mark_decides_what_later_samples_mean() {
+    for sample in ["commodity 1.000 EUR", "D 1.000 EUR", "commodity EUR\n  format 1.000 EUR"] {
+        let text = format!("decimal-mark ,\n{sample}\n2025-01-01 x\n a  2.000 EUR\n b\n");
+        assert_eq!(balances(&text), ["a 2000 EUR", "b -2000 EUR"], "{sample}");
+    }
+    let text = "commodity \"X 2\" 1.000,00\n2025-01-01 x\n a  \"X 2\" 1.000\n b\n";
+    assert_eq!(balances(text), ["a 1000 X 2", "b -1000 X 2"]);
+}
+
+#[test]
+fn a_thousand_beside_decimal_commas_is_refused_as_ambiguous() {
+    let entry = |amount: &str| format!("2025-01-01 x\n a  {amount}\n b\n");
+    for other in ["12,50 EUR", "1.234,50 CHF", "1.000.000 EUR"] {
+        let (before, after) =
+            (entry(other) + &entry("1.000 EUR"), entry("1.000 EUR") + &entry(other));
+        refused(&before, "number_ambiguous", 5, 5);
+        refused(&after, "number_ambiguous", 5, 5);
+        book(&format!("decimal-mark ,\n{before}"));
+    }
+    book(&(entry("12,50 EUR") + &entry("0.125 KG") + &entry("1.5 KG")));
+    book(&(entry("1,234.50 EUR") + &entry("1.000 KG")));
+}
+
+#[test]
+fn an_amount_behind_other_blanks_is_no_part_of_the_name() {
+    refused("2025-01-01 x\n a\u{a0}\u{a0}5 EUR\n b  -5 EUR\n", "syntax", 2, 1);
+    refused("2025-01-01 x\n a \u{3000}5 EUR\n b  -5 EUR\n", "syntax", 2, 1);
+    assert_eq!(balances("2025-01-01 x\n a\u{a0}b  5\n c\n"), ["a\u{a0}b 5 ", "c -5 "]);
+}
+
+#[test]
+fn where_ledger_and_hledger_name_another_account_the_name_is_refused() {
+    let text = "alias bank = assets:bank\napply account v\n2025-01-01 x\n bank  5\n b\n";
+    refused(text, "construct_unsupported", 4, 2);
+    let text = "alias v:bank = assets:bank\napply account v\n2025-01-01 x\n b\n bank  5\n";
+    refused(text, "construct_unsupported", 5, 2);
+}
+
+#[test]
+fn a_rule_that_asks_for_more_than_an_account_is_refused() {
+    for query in ["@shop", "%tag", "#17", "!food", "=note"] {
+        refused(&format!("= {query}\n (t)  1\n"), "construct_unsupported", 1, 3);
+    }
+    refused("= a\n (t)  *2 USD\n", "construct_unsupported", 2, 3);
+    assert_eq!(book("= a\n (t)  2\n= b\n (t)  3\n").notices[0].code, "rules_applied");
+    assert_eq!(book("= a\n (t)  2\n= b\n (t)  3\n").notices.len(), 1);
+}
+
+#[test]
+fn a_balance_that_tools_assign_differently_is_refused() {
+    let (late, early) = ("2025-02-01 y\n a  = 10 EUR\n b\n", "2025-01-01 x\n a  4 EUR\n c\n");
+    refused(&format!("{late}{early}"), "construct_unsupported", 5, 2);
+    let early_assigned = "2025-01-01 x\n a  = 10 EUR\n b\n";
+    refused(
+        &format!("2025-02-01 y\n a  4 EUR\n c\n{early_assigned}"),
+        "construct_unsupported",
+        5,
+        2,
+    );
+    assert_eq!(balances(&format!("{early}{late}")), ["a 10 EUR", "b -6 EUR", "c -4 EUR"]);
+    // Other accounts may stand in any order.
+    book(&format!("2025-03-01 z\n p  4 EUR\n q\n{early}{late}"));
+    refused(
+        "2025-01-01 x\n (a)  5 EUR\n2025-01-02 y\n a  = 10 EUR\n b\n",
+        "construct_unsupported",
+        4,
+        7,
+    );
+    refused("2025-01-01 x\n a  = 10 X @ 5 EUR\n b\n", "construct_unsupported", 2, 7);
+    book("2025-01-01 x\n a  10 X @ 5 EUR = 10 X @ 5 EUR\n b\n");
+}
+
+#[test]
+fn a_comment_within_an_entry_starts_with_a_semicolon() {
+    refused("2025-01-01 x\n # a  5 EUR\n b  3 EUR\n c\n", "syntax", 2, 2);
+    refused("= a\n % x\n (t)  2\n", "syntax", 2, 2);
+    book("# x\n% y\n| z\n* w\n2025-01-01 x\n ; a\n b  3 EUR\n c\n");
 }
 
 #[test]

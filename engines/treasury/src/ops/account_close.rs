@@ -67,7 +67,7 @@ impl Record for AccountClose {
             let what = format!("{name} has {waiting} pending transfers");
             return Err(Refusal::conflict("account_has_pending_transfers", what)
                 .field("account")
-                .hint("Post or void them first."));
+                .hint("Post or void them first. Those that have expired are cleared away by the next transfers of the account, up to 1,000 by each."));
         }
         if account.debits_posted != account.credits_posted {
             let what = format!(

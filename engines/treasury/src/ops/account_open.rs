@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn names_that_no_journal_can_hold_are_refused() {
         let mut bench = Bench::new();
-        for name in ["a  b", "(a)", "a ;b", ":a", "a:", "*a", "a::b"] {
+        for name in ["a  b", "a\u{a0}\u{a0}b", "(a)", "a ;b", ":a", "a:", "*a", "a::b"] {
             let intent = json!({"account": name, "asset": "EUR"});
             refused(bench.call("account-open", intent), "account_name_malformed");
         }

@@ -200,6 +200,22 @@ mod tests {
     }
 
     #[test]
+    fn a_long_group_still_sees_what_has_expired() {
+        let mut bench = Bench::new();
+        bench.two("a", "b");
+        bench.ok(
+            "account-open",
+            json!({"account": "w", "asset": "EUR", "limit": "debits_le_credits", "overdraft": "5"}),
+        );
+        bench.open("c", "EUR", 2);
+        bench.ok("transfer", json!({"debit": "w", "credit": "c", "asset": "EUR", "amount": "5", "pending": true, "timeout_s": 5}));
+        bench.wait_s(5);
+        let mut list = vec![one("a", "b", "1"); 600];
+        list.push(one("w", "c", "5"));
+        assert_eq!(bench.ok("link", json!({"transfers": list})).len(), 601 * 2 + 1);
+    }
+
+    #[test]
     fn a_group_has_one_to_a_thousand_transfers() {
         let mut bench = Bench::new();
         bench.two("a", "b");

@@ -131,10 +131,16 @@ pub fn put_all(body: &mut Map<String, Value>, fields: &[(&str, Option<&str>)]) {
     }
 }
 
+/// Two blanks of any kind beside each other end an account name in journals.
+pub(crate) fn has_wide_gap(name: &str) -> bool {
+    let blanks = name.chars().map(char::is_whitespace);
+    blanks.clone().zip(blanks.skip(1)).any(|(one, next)| one && next)
+}
+
 /// Names that cannot be written into a journal and read back as the same name are refused when an
 /// account is opened, so that every ledger can be exported.
 pub fn check_account_name(name: &str) -> Result<(), Refusal> {
-    let bad = name.contains("  ")
+    let bad = has_wide_gap(name)
         || name.contains(" ;")
         || name.starts_with(['(', '[', '{', '*', '!', ';', '=', '~', '#', '@', '%', '|', '"', ':'])
         || name.ends_with([':', ')', ']'])
