@@ -747,7 +747,7 @@ class Scroll:
     def __init__(self, home, name, trust, verdict):
         self.home, self.name, self.trust, self.verdict = home, name, trust, verdict
         self.tree, self.covered, self.roots, self.unfinished = Tree(), None, {}, None
-        self.batch = self.last_at = self.open_call = self.ledger = None
+        self.batch = self.last_at = self.open_call = self.ledger = self.domain = self.node = None
         self.ids, self.strangers, self.silent = set(), set(), 0
         self.file, self.number, self.byte = None, None, None
 
@@ -776,9 +776,9 @@ class Scroll:
 
     def verify(self, signed_state):
         root = self.root()
-        signed = signed_state.get(root[0]) if root else None
         self.covered = root[1] if root else None
-        for size in ([root[1]] if root else []) + ([signed[0]] if signed else []):
+        said = [signed[0] for origin, signed in signed_state.items() if origin.endswith("/" + self.name)]
+        for size in ([root[1]] if root else []) + said:
             self.roots[size] = self.tree.root() if size == 0 else None
         try:
             self.lines()
@@ -788,16 +788,19 @@ class Scroll:
                 self.verdict.missing.append(f"{self.file}: {bad.detail}")
             else:
                 self.verdict.bad(self.file, self.number, byte, bad.claim, bad.detail)
-            root = None
+            root, self.node = None, None
+        # Without a ROOT only the lines say which log they are of.
+        origin = root[0] if root else f"{self.domain}/{self.node}/{self.name}" if self.node else None
+        signed = signed_state.get(origin)
         for stranger in sorted(self.strangers):
             self.verdict.missing.append(f"the issuer {stranger} is not trusted")
         if self.silent:
             self.verdict.not_checked.append(f"{self.name}: who acted is the node's word in {self.silent} receipts")
         if self.unfinished:
             self.verdict.not_checked.append(f"{self.name}: {self.unfinished}, above what is signed")
-        if root and signed and signed[0] > root[1] and self.roots[signed[0]] != signed[1]:
+        if signed and signed[0] > (root[1] if root else 0) and self.roots[signed[0]] != signed[1]:
             self.verdict.bad("signed-state", None, None, "lines_reach_signed_state",
-                             f"{root[0]} was signed up to {signed[0]} lines; those here do not lead to that root")
+                             f"{origin} was signed up to {signed[0]} lines; those here do not lead to that root")
         if root:
             self.compare(root)
 
@@ -885,6 +888,8 @@ class Scroll:
         self.last_at = line["at"]
         if line["type"] == "ledger_open":
             self.ledger = line["body"].get("ledger", self.ledger)
+            self.domain = line["body"].get("domain", "")
+        self.node = line["context"]["node"]
         if line["issuer"] not in self.trust.issuers:
             self.strangers.add(line["issuer"])
         self.actor(line)

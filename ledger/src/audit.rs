@@ -4,7 +4,7 @@
 mod walk;
 
 use crate::fs::Fs;
-use crate::guard::{Guard, SIGNED_STATE, Signed};
+use crate::guard::{Guard, SIGNED_STATE};
 use crate::segments::scroll_dir;
 use crate::writer::root_path;
 use std::collections::BTreeSet;
@@ -165,9 +165,11 @@ impl Audit<'_> {
     ) -> Option<String> {
         let scroll = self.scroll;
         let root = self.root(findings);
-        let signed = root.as_ref().and_then(|r| self.signed?.get(&r.origin));
-        let sizes = [root.as_ref().map(|c| c.size), signed.map(|s| s.size)];
-        let mut walk = Walk::new(self, sizes);
+        let suffix = format!("/{scroll}");
+        let said = self.signed.into_iter().flat_map(Guard::origins);
+        let said = said.filter(|(origin, _)| origin.ends_with(&suffix)).map(|(_, s)| s.size);
+        let covered = root.as_ref().map(|c| c.size);
+        let mut walk = Walk::new(self, covered, said.chain(covered));
         let walked = walk.all(progress);
         let (walked, stop) = match walked {
             Ok(()) => (walk.done(), None),
@@ -206,24 +208,21 @@ impl Audit<'_> {
         if let Some(unfinished) = &walked.unfinished {
             findings.not_checked(format!("{scroll}: {unfinished}; it is above what is signed, as a write in progress or a crash leaves it"));
         }
-        let root = root?;
-        self.compare_signed(findings, &walked, &root, signed);
-        self.compare(findings, &walked, root)
+        self.compare_signed(findings, &walked, root.as_ref());
+        self.compare(findings, &walked, root?)
     }
 
     /// The home's own signed-state must not reach further than the lines.
-    fn compare_signed(
-        &self,
-        findings: &mut Findings,
-        walked: &Walked,
-        root: &Checkpoint,
-        signed: Option<Signed>,
-    ) {
-        let Some(signed) = signed.filter(|s| s.size > root.size) else { return };
-        if walked.roots[1] != Some(signed.root) {
+    fn compare_signed(&self, findings: &mut Findings, walked: &Walked, root: Option<&Checkpoint>) {
+        // Without a ROOT only the lines say which log they are of.
+        let Some(origin) = root.map(|r| &r.origin).or(walked.origin.as_ref()) else { return };
+        let covered = root.map_or(0, |r| r.size);
+        let signed = self.signed.and_then(|guard| guard.get(origin));
+        let Some(signed) = signed.filter(|s| s.size > covered) else { return };
+        if walked.roots.get(&signed.size) != Some(&Some(signed.root)) {
             let detail = format!(
-                "{} was signed up to {} lines; those here do not reach that far, or not with that root",
-                root.origin, signed.size
+                "{origin} was signed up to {} lines; those here do not reach that far, or not with that root",
+                signed.size
             );
             findings.contradicted(at_file(SIGNED_STATE, "lines_reach_signed_state"), detail);
         }
@@ -308,7 +307,7 @@ impl Audit<'_> {
             findings.contradicted(place, format!("it is signed for {} lines, but only {} are there: {} were removed from the end", root.size, walked.size, root.size - walked.size));
             return None;
         }
-        if walked.roots[0] != Some(root.root) {
+        if walked.roots.get(&root.size) != Some(&Some(root.root)) {
             let place = Place { line: Some(3), ..place("root_matches_lines") };
             findings.contradicted(
                 place,

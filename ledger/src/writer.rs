@@ -4,7 +4,8 @@ use crate::clock::{Clock, Entropy, Reading, uuid_v7};
 use crate::commit::{Appended, with_record_digests};
 use crate::fs::{Fs, replace};
 use crate::guard::{Guard, SIGNED_STATE, Signed};
-use crate::keys::Keys;
+use crate::home::KEYS;
+use crate::keys::{ISSUER, Keys, LOG};
 use crate::recover::{Damage, is_full, sealed_here};
 use crate::scroll::Scroll;
 use crate::segments::Segments;
@@ -17,9 +18,11 @@ use vm_contracts::{
     AnyEngine, Corrupt, Failure, Fault, Gate, Lost, Map, Refusal, RefusalKind, Value,
 };
 use vm_receipts::intent;
+use vm_receipts::key::PublicKey;
 use vm_receipts::line::{Line, Part, Prev};
 use vm_receipts::moment::Moment;
 use vm_scrolls::checkpoint::Checkpoint;
+use vm_scrolls::note::Vkey;
 use vm_scrolls::tree::Hash;
 
 /// How far behind the lines signed-state and ROOT may be while work goes on.
@@ -328,6 +331,7 @@ impl Writer {
         // Files were checked by recovery; in a shared store another writer may have put the line there.
         let foreign = self.segments.is_none().then(|| self.keys.issuer.public());
         let ours = self.settings.ledger.clone();
+        let keys = (self.issuer_did.clone(), self.keys.log.public());
         let scroll = self.scroll_mut(name);
         let number = seq - first + 1;
         let corrupt = |at: u64, claim: String| {
@@ -337,6 +341,9 @@ impl Writer {
         scroll.check(&line).map_err(|claim| corrupt(0, claim))?;
         if let Some(issuer) = foreign {
             sealed_here(bytes, &line, &issuer).map_err(|claim| corrupt(0, claim))?;
+        }
+        if seq == 0 {
+            own_keys(&line, &keys)?;
         }
         let ledger = line.body.get("ledger").and_then(Value::as_str);
         if seq == 0 && (line.kind != "ledger_open" || ledger != Some(ours.as_str())) {
@@ -418,6 +425,27 @@ impl Writer {
         }
         let text = json!({"boot": reading.boot, "uptime_ms": reading.uptime_ms, "wall": reading.wall.to_string()});
         let _ = self.fs.write(CLOCK, format!("{text}\n").as_bytes());
+    }
+}
+
+/// The keys in this home must be those its scroll began with: under others nobody could verify what comes next.
+fn own_keys(genesis: &Line, (issuer, log): &(String, PublicKey)) -> Result<(), Failure> {
+    let said = |name: &str| genesis.body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let other = |file: &str, what: &str| {
+        Failure::Corrupt(Corrupt {
+            file: format!("{KEYS}/{file}"),
+            line: None,
+            byte: None,
+            claim: format!("it is not the {what} key that {} began with", genesis.scroll),
+            hint: Some("Nothing was changed. Put the right key file back, or restore the home from a backup that holds its keys.".into()),
+        })
+    };
+    if said("issuer") != issuer {
+        return Err(other(ISSUER, "issuer"));
+    }
+    match Vkey::parse(said("log_vkey")).is_ok_and(|vkey| vkey.key == *log) {
+        true => Ok(()),
+        false => Err(other(LOG, "log")),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Audit, Progress, at_file};
 use crate::segments::{SEGMENT_LINES, scroll_dir, segment_path};
 use rayon::prelude::*;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use vm_receipts::key::PublicKey;
 use vm_receipts::line::{self, Line, Prev};
@@ -22,7 +22,9 @@ pub(super) const READABLE: &str = "readable";
 pub(super) struct Walked {
     pub(super) size: u64,
     /// Roots at the sizes that ROOT and signed-state name, if the lines reach them.
-    pub(super) roots: [Option<Hash>; 2],
+    pub(super) roots: BTreeMap<u64, Option<Hash>>,
+    /// The origin that the lines themselves name: the genesis' domain, the last line's node.
+    pub(super) origin: Option<String>,
     /// What stands after the last whole call, above what ROOT covers.
     pub(super) unfinished: Option<String>,
     pub(super) unknown_issuers: BTreeSet<String>,
@@ -41,8 +43,11 @@ pub(super) struct Walk<'a> {
     audit: &'a Audit<'a>,
     issuers: HashMap<String, PublicKey>,
     frontier: Frontier,
-    want: [Option<u64>; 2],
-    roots: [Option<Hash>; 2],
+    /// Size that ROOT covers.
+    covered: Option<u64>,
+    roots: BTreeMap<u64, Option<Hash>>,
+    domain: String,
+    node: Option<String>,
     unfinished: Option<String>,
     last_at: Option<Moment>,
     batch: Option<Prev>,
@@ -57,14 +62,21 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(audit: &'a Audit<'a>, want: [Option<u64>; 2]) -> Self {
+    /// `covered` is the size of ROOT; roots are kept at all of `sizes`.
+    pub(super) fn new(
+        audit: &'a Audit<'a>,
+        covered: Option<u64>,
+        sizes: impl Iterator<Item = u64>,
+    ) -> Self {
         let issuers = audit.trust.issuers.iter().map(|key| (key.did(), *key)).collect();
         let mut walk = Self {
             audit,
             issuers,
             frontier: Frontier::new(),
-            want,
-            roots: [None; 2],
+            covered,
+            roots: sizes.map(|size| (size, None)).collect(),
+            domain: String::new(),
+            node: None,
             unfinished: None,
             last_at: None,
             batch: None,
@@ -82,10 +94,8 @@ impl<'a> Walk<'a> {
     }
 
     fn note_root(&mut self) {
-        for (want, root) in self.want.iter().zip(&mut self.roots) {
-            if *want == Some(self.frontier.size()) {
-                *root = Some(self.frontier.root());
-            }
+        if let Some(root) = self.roots.get_mut(&self.frontier.size()) {
+            *root = Some(self.frontier.root());
         }
     }
 
@@ -93,6 +103,7 @@ impl<'a> Walk<'a> {
         Walked {
             size: self.frontier.size(),
             roots: self.roots,
+            origin: self.node.map(|node| format!("{}/{node}/{}", self.domain, self.audit.scroll)),
             unfinished: self.unfinished,
             unknown_issuers: self.unknown_issuers,
             without_actor_proof: self.without_actor_proof,
@@ -155,7 +166,7 @@ impl<'a> Walk<'a> {
 
     /// Whether a sequence number is above what ROOT covers, so that nobody was shown it under a root yet.
     fn above_root(&self, seq: u64) -> bool {
-        self.want[0].is_some_and(|size| seq >= size)
+        self.covered.is_some_and(|size| seq >= size)
     }
 
     fn unreadable(&self, path: &str, e: &io::Error) -> Stop {
@@ -270,8 +281,11 @@ impl<'a> Walk<'a> {
             if here > 0 {
                 return Err(self.stop(0, "genesis", "a ledger_open can only be the first receipt"));
             }
-            self.ledger = line.body.get("ledger").and_then(|l| l.as_str()).map(str::to_owned);
+            let said = |name: &str| line.body.get(name).and_then(|v| v.as_str()).map(str::to_owned);
+            self.ledger = said("ledger");
+            self.domain = said("domain").unwrap_or_default();
         }
+        self.node = Some(line.context.node.clone());
         self.actor(line)?;
         self.call(line)
     }

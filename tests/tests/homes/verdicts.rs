@@ -200,3 +200,14 @@ fn signed_state_that_says_more_than_the_lines_show_is_named() {
     let place = home.is_tampered("lines_reach_signed_state").first_bad.unwrap();
     assert_eq!(place.file, SIGNED_STATE);
 }
+
+#[test]
+fn lines_cut_below_signed_state_are_noticed_without_a_root_too() {
+    let home = Edited::with(&["a", "b", "c"]);
+    let lines = home.lines();
+    let kept: Vec<u8> = lines[..2].iter().flat_map(|l| [l, &b"\n"[..]].concat()).collect();
+    home.write(LINES, kept);
+    std::fs::remove_file(home.path(ROOT)).unwrap();
+    let verdict = home.is_tampered("lines_reach_signed_state");
+    assert!(verdict.first_bad.unwrap().file == "signed-state");
+}
