@@ -6,11 +6,13 @@ mod text;
 
 pub use text::text;
 
+use crate::exit::unreadable;
 use crate::suggest::nearest;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
 use vm_contracts::{Failure, Refusal};
 use vm_ledger::Settings;
@@ -170,12 +172,13 @@ impl Loaded {
     /// As [`read`](Self::read), and refuses a home that was never made.
     pub fn of_home(flags: &Flags) -> Result<Self, Failure> {
         let loaded = Self::read(flags)?;
-        if !loaded.home.join(FILE).is_file() {
-            let what = format!("{} is no VaultMesh home: it has no {FILE}", loaded.home.display());
-            let refusal = Refusal::not_found("no_home", what);
-            return Err(refusal
-                .hint("Make one with `vm init`, or name another with --home.")
-                .into());
+        let file = loaded.home.join(FILE);
+        match std::fs::metadata(&file) {
+            Ok(found) if found.is_file() => {}
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(unreadable(&file.display().to_string(), &e));
+            }
+            _ => return Err(no_home(&loaded.home).into()),
         }
         if loaded.config.ledger.id.is_empty() {
             let what = format!("{} does not say ledger.id", loaded.home.join(FILE).display());
@@ -231,6 +234,23 @@ impl Loaded {
     /// What the ledger needs to know of itself.
     pub fn settings(&self) -> Settings {
         settings(&self.config)
+    }
+}
+
+/// A directory without configuration: most often no home, at times one that lost that file.
+fn no_home(home: &Path) -> Refusal {
+    let shown = home.display();
+    match home.join("receipts").is_dir() {
+        true => Refusal::not_found("no_home", format!("{shown} has receipts, but no {FILE}")).hint(
+            format!(
+                "Put {FILE} back from a backup, or write it again: [ledger] with id as each scroll's first receipt says, domain and node."
+            ),
+        ),
+        false => {
+            let what = format!("{shown} is no VaultMesh home: it has no {FILE}");
+            Refusal::not_found("no_home", what)
+                .hint("Make one with `vm init`, or name another with --home.")
+        }
     }
 }
 
@@ -296,10 +316,17 @@ fn refused(e: &figment::Error, file: &Path) -> Failure {
         kind => {
             let path = key(&e.path);
             let place = if path.is_empty() { file.display().to_string() } else { source(&path) };
-            let refusal = Refusal::malformed("bad_setting", format!("{place}: {kind}"));
+            let refusal = Refusal::malformed("bad_setting", format!("{place}: {}", in_words(kind)));
             if path.is_empty() { refusal.into() } else { refusal.field(path).into() }
         }
     }
+}
+
+/// What is wrong with a value or a file, on one line and without the words of the program's own types.
+fn in_words(kind: &figment::error::Kind) -> String {
+    let text = kind.to_string().replace("expected u64", "expected a whole number");
+    let lines = text.lines().map(|l| l.trim().trim_matches('|').trim());
+    lines.filter(|l| !l.is_empty() && *l != "^").collect::<Vec<_>>().join(": ")
 }
 
 /// Reads a configuration file alone, without environment and flags: the one in a backup.
@@ -363,6 +390,30 @@ mod tests {
             ("unknown_setting", Some("ledger.domian"))
         );
         assert!(r.hint.unwrap().contains("ledger.domain"), "{}", r.message);
+    }
+
+    #[test]
+    fn a_file_that_does_not_read_is_told_on_one_line() {
+        let (_home, flags) = write("[[");
+        let Err(failure) = Loaded::read(&flags) else { panic!("it must be refused") };
+        let told = failure.to_string();
+        assert!(told.contains("line 1, column 3") && !told.contains('\n'), "{told}");
+        let (_home, flags) = write("[lock]\nwait_seconds = \"abc\"\n");
+        let Err(failure) = Loaded::read(&flags) else { panic!("it must be refused") };
+        assert!(failure.to_string().contains("expected a whole number"), "{failure}");
+    }
+
+    #[test]
+    fn a_home_that_lost_its_configuration_is_not_called_none() {
+        let (home, flags) = write("");
+        std::fs::remove_file(home.path().join(FILE)).unwrap();
+        let hint = |flags: &Flags| match Loaded::of_home(flags) {
+            Err(Failure::Refusal(r)) => r.hint.unwrap(),
+            _ => panic!("it must be refused"),
+        };
+        assert!(hint(&flags).contains("vm init"));
+        std::fs::create_dir(home.path().join("receipts")).unwrap();
+        assert!(!hint(&flags).contains("vm init"));
     }
 
     #[test]

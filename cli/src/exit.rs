@@ -137,6 +137,9 @@ pub fn unreadable(path: &str, e: &io::Error) -> Failure {
         io::ErrorKind::NotFound => {
             Refusal::not_found("no_such_file", format!("there is no file {path}")).into()
         }
+        io::ErrorKind::IsADirectory => {
+            Refusal::not_found("no_such_file", format!("{path} is a directory, not a file")).into()
+        }
         _ => Fault::new("read_failed", format!("cannot read {path}: {e}")).into(),
     }
 }

@@ -82,6 +82,7 @@ fn say(screen: &mut Screen<'_>, house: House, result: Result<u8, Stop>) -> u8 {
             "output_failed",
             format!("standard output cannot be written: {e}"),
         )
+        .hint("What was done stays done: `vm receipt show ID` or the same call under its id shows it.")
         .into(),
         Err(Stop::Usage(e)) => match usage::explain(screen, house, &e) {
             Ok(code) => return code,

@@ -4,6 +4,7 @@ use crate::exit::{Stop, output};
 use crate::table::{Table, shown};
 use serde_json::Value;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Progress is shown once a work has taken this long.
@@ -150,9 +151,59 @@ pub fn take_in(input: &mut dyn Read, path: &str) -> Result<Vec<u8>, Stop> {
     Ok(bytes)
 }
 
+/// Writes a file of the caller. One that is there already keeps its bytes until the new ones are whole, so that a full
+/// disk costs no earlier proof; what is no regular file is written to as it is.
+pub fn put_out(path: &str, bytes: &[u8]) -> Result<(), Stop> {
+    let target = Path::new(path);
+    let replaceable = match std::fs::symlink_metadata(target) {
+        Ok(there) => there.is_file(),
+        Err(e) => e.kind() == io::ErrorKind::NotFound,
+    };
+    let written = match replaceable {
+        true => replace(target, bytes),
+        false => std::fs::write(target, bytes),
+    };
+    Ok(written.map_err(|e| crate::exit::unwritable(path, &e))?)
+}
+
+fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = target.as_os_str().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let half = Path::new(&name);
+    let write = || {
+        std::fs::write(half, bytes)?;
+        if let Ok(there) = std::fs::metadata(target) {
+            std::fs::set_permissions(half, there.permissions())?;
+        }
+        std::fs::rename(half, target)
+    };
+    let done = write();
+    if done.is_err() {
+        // It may never have been made; the error that is told is the first one.
+        let _ = std::fs::remove_file(half);
+    }
+    done
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_the_caller_is_replaced_whole_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("PROOF.json");
+        for bytes in [b"first".as_slice(), b"second"] {
+            put_out(path.to_str().unwrap(), bytes).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        put_out(link.to_str().unwrap(), b"third").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"third");
+        assert!(put_out("/no/such/directory/p", b"x").is_err());
+    }
 
     #[test]
     fn short_work_draws_no_progress() {

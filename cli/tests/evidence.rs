@@ -40,6 +40,15 @@ fn a_proof_verifies_anywhere_under_given_keys_and_nowhere_without() {
     assert!(good.out.contains("not checked\n"), "{}", good.out);
     let without = verify(&dir, &[text(&proof), "--json"]);
     assert_eq!((without.code, &without.json()["outcome"]), (7, &"cannot-evaluate".into()));
+    assert!(verify(&dir, &[text(&proof)]).err.contains("--trust FILE"));
+    let standing = |name: &str| {
+        let claims = without.json()["claims"].as_array().unwrap().clone();
+        claims.into_iter().find(|c| c["name"] == name).unwrap()["standing"].clone()
+    };
+    assert_eq!(
+        (standing("issuer_signature"), standing("inclusion")),
+        ("open".into(), "holds".into())
+    );
     let nowhere = verify(&dir, &[text(&proof), "--trust", "/no/such/trust"]);
     assert_eq!(nowhere.code, 7, "{nowhere:?}");
     assert_eq!(verify(&dir, &["/no/such/proof"]).code, 8);
@@ -50,6 +59,8 @@ fn a_proof_verifies_anywhere_under_given_keys_and_nowhere_without() {
     fs::write(&proof, bytes).unwrap();
     let bad = verify(&dir, &[text(&proof), "--trust", text(&trust), "--json"]);
     assert_eq!((bad.code, &bad.json()["outcome"]), (6, &"tampered".into()));
+    let broken = bad.json()["claims"].as_array().unwrap().iter().any(|c| c["standing"] == "broken");
+    assert!(broken, "{}", bad.out);
     let file = bad.json()["first_bad"]["file"].as_str().unwrap().to_owned();
     assert!(file.starts_with(text(&proof)), "{file}");
 }

@@ -20,7 +20,7 @@ fn sample(name: &str) -> Option<PathBuf> {
     }
     let required = std::env::var_os("VM_SHARED_REQUIRED").is_some_and(|v| v == "1");
     assert!(!required, "there is no {}", path.display());
-    println!("skipped: samples/treasury/{name}");
+    write_past_capture(format_args!("skipped: samples/treasury/{name}\n"));
     None
 }
 
@@ -110,4 +110,9 @@ fn faulty_books_are_refused_with_every_place_and_leave_nothing() {
     let status = vm(dir.path(), &["status", "--json"]);
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["scrolls"], serde_json::json!([]));
+}
+
+/// Past the test harness, which keeps what a passing test prints to itself: what was skipped must be seen.
+fn write_past_capture(text: std::fmt::Arguments<'_>) {
+    std::io::Write::write_fmt(&mut std::io::stderr(), text).expect("standard error takes a line");
 }

@@ -90,6 +90,9 @@ fn reports_answer_as_of_a_size() {
     );
     let before = vm(&home, &["toy", "total", "--at", "2", "--json"]).json();
     assert_eq!(before["answer"][0]["things"], 1);
+    let beyond = vm(&home, &["toy", "total", "--at", "4"]);
+    assert_eq!(beyond.code, 1, "{beyond:?}");
+    assert!(beyond.err.contains("toy has 3 receipts, not 4 [no_such_size]"), "{beyond:?}");
     assert_eq!(
         vm(&home, &["toy", "total", "--at", "2020-01-01"]).out,
         "nothing\nas of toy, 0 receipts\n"
@@ -230,6 +233,15 @@ fn an_import_counts_what_was_there_and_names_the_place_of_what_failed() {
     std::fs::write(&bad, "a\n").unwrap();
     assert_eq!(vm(&home, &["toy", "import", bad.to_str().unwrap()]).code, 2);
     assert_eq!(vm(&home, &["toy", "import", "/nowhere.toy"]).code, 1);
+}
+
+#[test]
+fn a_word_that_no_receipt_can_have_is_refused_and_not_answered_with_nothing() {
+    let (_dir, home) = home();
+    let slip = vm(&home, &["toy", "query", "--type", "toy_putt"]);
+    assert_eq!(slip.code, 2, "{slip:?}");
+    assert!(slip.err.contains("[query_bad_value]") && slip.err.contains("toy_put"), "{slip:?}");
+    assert_eq!(vm(&home, &["toy", "query", "--type", "ledger_open"]).code, 0);
 }
 
 #[test]

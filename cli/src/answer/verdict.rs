@@ -2,14 +2,34 @@
 
 use crate::exit::Stop;
 use crate::screen::{Screen, Tone};
-use vm_scrolls::verdict::{Outcome, Place, Verdict};
+use vm_contracts::Value;
+use vm_scrolls::verdict::{Claim, Outcome, Place, Verdict};
 
 /// Prints a verdict.
 pub fn print(screen: &mut Screen<'_>, verdict: &Verdict) -> Result<(), Stop> {
     if screen.json {
-        return screen.document(&verdict.to_json());
+        return screen.document(&to_json(verdict));
     }
     text(screen, verdict)
+}
+
+/// A verdict as JSON; each claim says whether it holds, is broken or is open, as it does for a person.
+pub fn to_json(verdict: &Verdict) -> Value {
+    let mut json = verdict.to_json();
+    for (n, claim) in verdict.claims.iter().enumerate() {
+        json["claims"][n]["standing"] = standing(verdict, claim).0.into();
+    }
+    json
+}
+
+/// How a claim stands, and what there is to say of it.
+fn standing<'a>(verdict: &Verdict, claim: &'a Claim) -> (&'static str, &'a str) {
+    let undecided = claim.detail.strip_prefix("cannot evaluate: ");
+    match undecided.filter(|why| verdict.missing.iter().any(|m| m == why)) {
+        _ if claim.ok => ("holds", &claim.detail),
+        Some(why) => ("open", why),
+        None => ("broken", &claim.detail),
+    }
 }
 
 /// Prints a verdict for a person.
@@ -52,14 +72,13 @@ fn claims(screen: &mut Screen<'_>, verdict: &Verdict) -> Result<(), Stop> {
     }
     screen.toned(Tone::Strong, "claims", "")?;
     for claim in &verdict.claims {
-        let undecided = claim.detail.strip_prefix("cannot evaluate: ");
-        let undecided = undecided.filter(|why| verdict.missing.iter().any(|m| m == why));
-        let (tone, word, detail) = match (claim.ok, undecided) {
-            (true, _) => (Tone::Good, "  holds ", claim.detail.as_str()),
-            (false, Some(why)) => (Tone::Note, "  open  ", why),
-            (false, None) => (Tone::Bad, "  broken", claim.detail.as_str()),
+        let (word, detail) = standing(verdict, claim);
+        let tone = match word {
+            "holds" => Tone::Good,
+            "open" => Tone::Note,
+            _ => Tone::Bad,
         };
-        screen.toned(tone, word, &format!("  {}: {detail}", claim.name))?;
+        screen.toned(tone, &format!("  {word:<6}"), &format!("  {}: {detail}", claim.name))?;
     }
     Ok(())
 }

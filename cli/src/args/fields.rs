@@ -191,6 +191,12 @@ pub fn with_suggestion(spec: &Spec, mut refusal: Refusal) -> Refusal {
         let rest = refusal.hint.take().unwrap_or_default();
         refusal.hint = Some(format!("Did you mean {near:?}? {rest}").trim_end().to_owned());
     }
+    // What is missing inside a list has no flag of its own.
+    let inside =
+        refusal.field.as_deref().and_then(|f| Some((f.split_once('[')?.0, f.rsplit_once('.')?.1)));
+    if let ("missing_field", Some((list, name))) = (refusal.code.as_str(), inside) {
+        refusal.hint = Some(format!("Give {name:?} in each object of {list:?}."));
+    }
     refusal
 }
 
@@ -291,6 +297,16 @@ mod tests {
         let refused = edge::admit(&SPEC, json!({"nmae": "x"}).as_object().unwrap()).unwrap_err();
         assert!(
             with_suggestion(&SPEC, refused).hint.unwrap().starts_with("Did you mean \"name\"?")
+        );
+    }
+
+    #[test]
+    fn what_is_missing_in_a_list_is_told_without_a_flag_that_does_not_exist() {
+        let intent = json!({"name": "x", "count_max": 1, "parts": [{}]});
+        let refused = edge::admit(&SPEC, intent.as_object().unwrap()).unwrap_err();
+        assert_eq!(
+            with_suggestion(&SPEC, refused).hint.unwrap(),
+            "Give \"n\" in each object of \"parts\"."
         );
     }
 

@@ -2,8 +2,9 @@
 
 use crate::args::fields::{flag, limits, sentence};
 use crate::exit::Stop;
+use crate::suggest::nearest;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use vm_contracts::{AnyEngine, Field, Kind};
+use vm_contracts::{AnyEngine, Field, Kind, Refusal};
 use vm_scrolls::query::{
     Cursor, Filter, LIMIT_DEFAULT, LIMIT_MAX, Op, Order, Query, QueryField, QueryKind, Schema,
 };
@@ -143,12 +144,18 @@ pub fn query(engine: Option<&'static dyn AnyEngine>, given: &ArgMatches) -> Resu
     let mut query = Query::parse(&schema, &words.join(" "))?;
     for (name, ..) in ENVELOPE {
         for value in many(given, name) {
+            if let (Some(engine), "type") = (engine, name) {
+                known(name, value, &engine.types())?;
+            }
             query.filters.push(Filter::new(&schema, name, Op::Eq, value)?);
         }
     }
     for field in engine.map(AnyEngine::filters).unwrap_or_default() {
         for (ending, op, _) in endings(&field.kind) {
             for value in many(given, &filter_id(field, ending)) {
+                if let (Some(engine), Kind::Choice(_)) = (engine, &field.kind) {
+                    known(field.name, value, &choices(engine, field.name))?;
+                }
                 query.filters.push(Filter::new(
                     &schema,
                     &format!("body.{}", field.name),
@@ -168,6 +175,31 @@ pub fn query(engine: Option<&'static dyn AnyEngine>, given: &ArgMatches) -> Resu
         query.cursor = Some(Cursor::parse(cursor)?);
     }
     Ok(query)
+}
+
+/// Every word that some operation declares for a field.
+fn choices(engine: &dyn AnyEngine, name: &str) -> Vec<&'static str> {
+    let fields = engine.operations().into_iter().flat_map(|spec| spec.fields);
+    let of_name = fields.filter(|f| f.name == name);
+    of_name
+        .flat_map(|f| if let Kind::Choice(words) = f.kind { words } else { &[] })
+        .copied()
+        .collect()
+}
+
+/// Refuses a word that no receipt can have: an empty answer would be taken for there being none.
+fn known(name: &str, value: &str, words: &[&'static str]) -> Result<(), Refusal> {
+    if words.contains(&value) || name == "type" && value.starts_with("ledger_") {
+        return Ok(());
+    }
+    let mut listed: Vec<&str> = words.to_vec();
+    listed.sort_unstable();
+    listed.dedup();
+    let guess = nearest(value, listed.iter().copied())
+        .map_or(String::new(), |near| format!("Did you mean {near}? "));
+    let what = format!("no receipt has {value:?} as its {name}");
+    let refusal = Refusal::malformed("query_bad_value", what).field(name);
+    Err(refusal.hint(format!("{guess}It is one of {}.", listed.join(", "))))
 }
 
 /// Values of an argument that a command may not have.

@@ -33,7 +33,11 @@ pub fn clock(session: &mut Session<'_>) -> Result<u8, Stop> {
         match screen.json {
             true => screen.document(&serde_json::json!({"receipts": left}))?,
             false => {
-                screen.toned(Tone::Good, "clock accepted", &format!("  {left} receipts say so"))?
+                let rest = match left {
+                    1 => "  a receipt says so".to_owned(),
+                    _ => format!("  {left} receipts say so"),
+                };
+                screen.toned(Tone::Good, "clock accepted", &rest)?
             }
         }
         Ok(OK)

@@ -1,7 +1,8 @@
 //! `vm <engine> export`: state and history in a foreign format.
 
 use crate::commands::{required, text};
-use crate::exit::{OK, Stop, unwritable};
+use crate::exit::{OK, Stop};
+use crate::screen::put_out;
 use crate::session::Session;
 use clap::ArgMatches;
 use vm_contracts::AnyEngine;
@@ -17,7 +18,7 @@ pub fn run(
     session.in_home(|screen, ledger| {
         let export = ledger.export(engine.name(), format)?;
         if let Some(path) = output {
-            std::fs::write(path, &export.text).map_err(|e| unwritable(path, &e))?;
+            put_out(path, export.text.as_bytes())?;
         }
         match (screen.json, output) {
             (true, _) => {

@@ -26,7 +26,7 @@ pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
     progress.end(screen.err);
     match screen.json {
         true => screen.document(
-            &serde_json::json!({"verdict": said.to_json(), "findings": finding::to_json(&findings)}),
+            &serde_json::json!({"verdict": verdict::to_json(&said), "findings": finding::to_json(&findings)}),
         )?,
         false => {
             verdict::text(screen, &said)?;

@@ -8,7 +8,7 @@ use crate::table::Table;
 use clap::ArgMatches;
 use std::collections::BTreeMap;
 use std::path::Path;
-use vm_contracts::{AnyEngine, Call, Failure, Import, Planned, Source};
+use vm_contracts::{AnyEngine, Call, Failure, Import, Planned, RefusalKind, Source};
 use vm_ledger::Ledger;
 
 /// Calls committed together; small enough that progress moves, large enough that a sync is shared.
@@ -23,7 +23,7 @@ struct Tally {
     receipts: u64,
     existing: u64,
     failed: Vec<(String, String, Failure)>,
-    /// Calls that were never asked, because the ledger stopped.
+    /// Calls of which nothing was tried, because the ledger took no more.
     unasked: u64,
 }
 
@@ -82,8 +82,12 @@ fn commit(
                     tally.committed += 1;
                     tally.receipts += answer.lines.len() as u64;
                 }
+                // What refused one call for want of space or a sound scroll refuses each one after it.
+                Err(Failure::Refusal(r)) if stopped && r.kind == RefusalKind::Unavailable => {
+                    tally.unasked += 1;
+                }
                 Err(failure) => {
-                    stopped |= !matches!(failure, Failure::Refusal(_));
+                    stopped |= stops(&failure);
                     tally.failed.push((plan.place.clone(), plan.id.clone(), failure));
                 }
             }
@@ -91,12 +95,20 @@ fn commit(
         done += chunk.len() as u64;
         progress.step(screen.err, "import", done, total);
         if stopped {
-            tally.unasked = total - done;
+            tally.unasked += total - done;
             break;
         }
     }
     progress.end(screen.err);
     Ok(tally)
+}
+
+/// Whether the ledger takes no more calls after this failure.
+fn stops(failure: &Failure) -> bool {
+    match failure {
+        Failure::Refusal(refusal) => refusal.kind == RefusalKind::Unavailable,
+        _ => true,
+    }
 }
 
 fn would(screen: &mut Screen<'_>, path: &str, import: &Import) -> Result<(), Stop> {
@@ -163,4 +175,19 @@ fn say(screen: &mut Screen<'_>, path: &str, notices: &[String], tally: &Tally) -
         rest.push_str(&format!("; {} were not asked any more", tally.unasked));
     }
     screen.toned(tone, "committed", &rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vm_contracts::{Fault, Refusal};
+
+    #[test]
+    fn a_full_disk_ends_an_import_and_a_wrong_entry_does_not() {
+        let full = Refusal::new("no_space", RefusalKind::Unavailable, "there is no space left");
+        let wrong = Refusal::new("asset_not_found", RefusalKind::NotFound, "no account is open");
+        assert!(stops(&full.into()));
+        assert!(stops(&Fault::new("io", "cannot write").into()));
+        assert!(!stops(&wrong.into()));
+    }
 }

@@ -2,7 +2,8 @@
 
 use crate::commands::receipt::find;
 use crate::commands::{required, text};
-use crate::exit::{OK, Stop, unwritable};
+use crate::exit::{OK, Stop};
+use crate::screen::put_out;
 use crate::session::Session;
 use clap::ArgMatches;
 use std::path::Path;
@@ -32,10 +33,10 @@ pub fn run(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
             return Ok(OK);
         };
         let mut files = vec![path.to_owned()];
-        write(path, &bytes)?;
+        put_out(path, &bytes)?;
         if tlog {
             let line = line_path(path);
-            write(&line, &proven.line)?;
+            put_out(&line, &proven.line)?;
             files.push(line);
         }
         match screen.json {
@@ -78,8 +79,4 @@ fn tlog_proof(proven: &Proven) -> Vec<u8> {
 /// Where the line of a tlog-proof stands: beside it, with the ending `.line`.
 pub fn line_path(path: &str) -> String {
     Path::new(path).with_extension("line").display().to_string()
-}
-
-fn write(path: &str, bytes: &[u8]) -> Result<(), Stop> {
-    Ok(std::fs::write(path, bytes).map_err(|e| unwritable(path, &e))?)
 }

@@ -24,6 +24,7 @@ pub fn run(
     let as_of = text(given, "at").map_or(Ok(AsOf::Now), as_of)?;
     session.in_home(|screen, ledger| {
         let (size, answer) = ledger.report(engine.name(), verb, &question, as_of)?;
+        reached(engine.scroll(), size, as_of)?;
         report::print(screen, spec, engine.scroll(), size, &answer)?;
         Ok(OK)
     })
@@ -44,6 +45,18 @@ fn as_of(text: &str) -> Result<AsOf, Refusal> {
         .field("at")
         .hint("Write a time such as 2026-01-31 or 2026-01-31T12:00:00Z, or a size such as 120.")
     })
+}
+
+/// An answer as of fewer receipts than were asked for would be taken for something else.
+fn reached(scroll: &str, size: u64, as_of: AsOf) -> Result<(), Refusal> {
+    match as_of {
+        AsOf::Size(asked) if asked > size => {
+            let what = format!("{scroll} has {size} receipts, not {asked}");
+            let refusal = Refusal::not_found("no_such_size", what).field("at");
+            Err(refusal.hint(format!("Give at most --at {size}, or leave it out.")))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

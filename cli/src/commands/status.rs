@@ -6,7 +6,8 @@ use crate::screen::{Screen, Tone};
 use crate::session::{Session, actor};
 use crate::table::Table;
 use std::os::unix::fs::MetadataExt;
-use vm_contracts::{Actor, Failure, Value};
+use vm_contracts::{Actor, Failure, Moment, Value};
+use vm_ledger::clock::{Clock, SystemClock};
 use vm_ledger::fs::Disk;
 use vm_ledger::guard::{Guard, Signed};
 use vm_ledger::heads::Head;
@@ -32,6 +33,8 @@ pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
         let mut notes = Vec::new();
         let signed = Guard::load(&disk, &loaded.settings().ledger, &mut notes)?;
         notes.iter().for_each(|n| screen.note(n));
+        let now = SystemClock.read().wall;
+        ledger.writer().heads().iter().filter_map(|h| ahead(h, now)).for_each(|n| screen.note(&n));
         let heads: Vec<(Head, Option<Signed>)> = ledger
             .writer()
             .heads()
@@ -46,6 +49,19 @@ pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
             false => print(screen, &loaded, &identity, &heads)?,
         }
         Ok(OK)
+    })
+}
+
+/// Says when a scroll's newest receipt lies ahead of the clock, as after a wrong clock was accepted.
+fn ahead(head: &Head, now: Moment) -> Option<String> {
+    const MINUTE_MS: i64 = 60_000;
+    let at = head.at?;
+    let minutes = at.unix_ms().saturating_sub(now.unix_ms()) / MINUTE_MS;
+    (minutes > 0).then(|| {
+        format!(
+            "{}: the newest receipt is {minutes} minutes ahead of the clock; new ones keep its time until the clock has passed it",
+            head.scroll
+        )
     })
 }
 
@@ -131,4 +147,25 @@ fn scroll(head: &Head, signed: Option<Signed>) -> Value {
         "signed": signed.map(|s| serde_json::json!({"size": s.size, "root": base64::encode(s.root)})),
         "read_only": head.read_only.as_ref().map(|r| serde_json::json!({"code": r.code, "message": r.message, "hint": r.hint})),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scroll_ahead_of_the_clock_is_told_and_one_in_step_is_not() {
+        let moment = |text| Moment::parse(text).unwrap();
+        let head = Head {
+            scroll: "toy".into(),
+            origin: "d/n/toy".into(),
+            size: 1,
+            root: Default::default(),
+            at: Some(moment("2026-01-01T12:00:30.000Z")),
+            read_only: None,
+        };
+        assert_eq!(ahead(&head, moment("2026-01-01T12:00:00.000Z")), None);
+        let told = ahead(&head, moment("2026-01-01T11:00:00.000Z")).unwrap();
+        assert!(told.starts_with("toy: the newest receipt is 60 minutes ahead"), "{told}");
+    }
 }

@@ -29,7 +29,8 @@ pub fn run(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
             true => screen.document(&serde_json::json!({"to": to, "scrolls": documents}))?,
             false => {
                 screen.table(&table)?;
-                screen.line(&format!("{} scrolls in {to}", names.len()))?;
+                let word = if names.len() == 1 { "scroll" } else { "scrolls" };
+                screen.line(&format!("{} {word} in {to}", names.len()))?;
             }
         }
         Ok(OK)

@@ -24,14 +24,24 @@ pub fn run(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
         None => config::home(&session.flags)?.0.display().to_string(),
     };
     let verdict = judge(&mut session.screen, &target, given)?;
+    let keyless = text(given, "trust").is_none() && !Path::new(&target).is_dir();
+    if keyless && !session.screen.json && verdict.outcome == Outcome::CannotEvaluate {
+        session.screen.note("no keys were given; --trust FILE names the public keys to believe");
+    }
     verdict::print(&mut session.screen, &verdict)?;
     Ok(verdict.exit_code())
 }
 
 fn judge(screen: &mut Screen<'_>, target: &str, given: &ArgMatches) -> Result<Verdict, Stop> {
     let path = Path::new(target);
-    if !path.exists() {
-        return Ok(ended(Outcome::Absent, target, &format!("there is no {target}")));
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Ok(ended(Outcome::Absent, target, &format!("there is no {target}"))),
+        // Something may be there that this user may not see.
+        Err(e) => {
+            let why = format!("{target} cannot be looked at: {e}");
+            return Ok(ended(Outcome::CannotEvaluate, target, &why));
+        }
     }
     let trust = match text(given, "trust") {
         Some(file) if !Path::new(file).exists() => {
