@@ -749,7 +749,7 @@ class Scroll:
         self.tree, self.covered, self.roots, self.unfinished = Tree(), None, {}, None
         self.batch = self.last_at = self.open_call = self.ledger = self.domain = self.node = None
         self.ids, self.strangers, self.silent = set(), set(), 0
-        self.file, self.number, self.byte = None, None, None
+        self.file, self.number, self.byte, self.stranger = None, None, None, None
 
     def root(self):
         """ROOT, if a trusted key signed it."""
@@ -766,7 +766,15 @@ class Scroll:
         try:
             checkpoint = open_checkpoint(data, self.trust.logs)
         except (Bad, MissingKey) as e:
-            # There is a key for this scroll's log, so a ROOT it did not sign is not this log's.
+            try:
+                said = read_checkpoint(read_note(data)[0])[0]
+            except Bad:
+                said = None
+            if said is not None and not any(name == said for name, _, _ in self.trust.logs):
+                # The lines decide: a log they name and the trust file does not is a missing key.
+                self.stranger = (said, e)
+                return None
+            # There is a key for this log, so a ROOT it did not sign is not this log's.
             verdict.bad(path, getattr(e, "line", None), getattr(e, "at", None), "root_signed", str(e))
             return None
         if not checkpoint[0].endswith("/" + self.name):
@@ -780,9 +788,20 @@ class Scroll:
         said = [signed[0] for origin, signed in signed_state.items() if origin.endswith("/" + self.name)]
         for size in ([root[1]] if root else []) + said:
             self.roots[size] = self.tree.root() if size == 0 else None
+        stop = None
         try:
             self.lines()
         except Bad as bad:
+            stop = bad
+        if self.stranger:
+            said, e = self.stranger
+            if self.node and said == f"{self.domain}/{self.node}/{self.name}":
+                self.verdict.missing.append(f"no log key for {said} is trusted")
+            else:
+                path = f"ROOT.{self.name}.txt"
+                self.verdict.bad(path, getattr(e, "line", None), getattr(e, "at", None), "root_signed", str(e))
+        if stop:
+            bad = stop
             byte = None if bad.at is None or self.byte is None else self.byte + bad.at
             if bad.claim == "readable":
                 self.verdict.missing.append(f"{self.file}: {bad.detail}")

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::io;
 use vm_contracts::{Failure, Fault};
 use vm_scrolls::checkpoint::Checkpoint;
+use vm_scrolls::note::Note;
 use vm_scrolls::trust::Trust;
 use vm_scrolls::verdict::{Findings, Outcome, Place, Verdict};
 use walk::{Walk, Walked};
@@ -148,6 +149,13 @@ fn at_file(file: &str, claim: &str) -> Place {
     Place { file: file.to_owned(), line: None, byte: None, claim: claim.to_owned() }
 }
 
+/// A ROOT of a log that the trust file does not know; the lines decide what that means.
+struct Stranger {
+    origin: String,
+    place: Place,
+    detail: String,
+}
+
 struct Audit<'a> {
     fs: &'a dyn Fs,
     trust: &'a Trust,
@@ -164,7 +172,10 @@ impl Audit<'_> {
         progress: Progress<'_>,
     ) -> Option<String> {
         let scroll = self.scroll;
-        let root = self.root(findings);
+        let (root, stranger) = match self.root(findings) {
+            Ok(root) => (root, None),
+            Err(stranger) => (None, Some(stranger)),
+        };
         let suffix = format!("/{scroll}");
         let said = self.signed.into_iter().flat_map(Guard::origins);
         let said = said.filter(|(origin, _)| origin.ends_with(&suffix)).map(|(_, s)| s.size);
@@ -176,6 +187,16 @@ impl Audit<'_> {
             Err(stop) => (walk.done(), Some(stop)),
         };
         ledgers.extend(walked.ledger.clone());
+        // The lines name another log than the trust file does: that is a missing key, not a changed file.
+        match stranger {
+            Some(stranger) if walked.origin.as_ref() == Some(&stranger.origin) => findings
+                .undecided(
+                    "root_signed",
+                    format!("the trust file holds no log key for {}", stranger.origin),
+                ),
+            Some(stranger) => findings.contradicted(stranger.place, stranger.detail),
+            None => {}
+        }
         for issuer in &walked.unknown_issuers {
             findings.undecided("issuer_trusted", format!("the key of {issuer}, which sealed receipts of {scroll}, is not in the trust file"));
         }
@@ -229,7 +250,7 @@ impl Audit<'_> {
     }
 
     /// Reads ROOT and checks who signed it; `None` when that leaves nothing to compare with.
-    fn root(&self, findings: &mut Findings) -> Option<Checkpoint> {
+    fn root(&self, findings: &mut Findings) -> Result<Option<Checkpoint>, Box<Stranger>> {
         let path = root_path(self.scroll);
         let suffix = format!("/{}", self.scroll);
         if !self.trust.logs.iter().any(|log| log.name.ends_with(&suffix)) {
@@ -237,14 +258,14 @@ impl Audit<'_> {
                 "root_signed",
                 format!("the trust file holds no log key for an origin that ends in {suffix}"),
             );
-            return None;
+            return Ok(None);
         }
         if self.fs.len(&path).is_ok_and(|len| len.is_some_and(|len| len > ROOT_BYTES_MAX)) {
             findings.contradicted(
                 at_file(&path, "root_signed"),
                 format!("it has more than {ROOT_BYTES_MAX} bytes"),
             );
-            return None;
+            return Ok(None);
         }
         let bytes = match self.fs.read(&path) {
             Ok(bytes) => bytes,
@@ -253,11 +274,11 @@ impl Audit<'_> {
                     "root_present",
                     format!("{path} is not there, so no signed root covers {}", self.scroll),
                 );
-                return None;
+                return Ok(None);
             }
             Err(e) => {
                 findings.undecided("root_present", format!("{path} cannot be read: {e}"));
-                return None;
+                return Ok(None);
             }
         };
         match Checkpoint::open(&bytes, &self.trust.logs) {
@@ -267,7 +288,7 @@ impl Audit<'_> {
                     place,
                     format!("it is signed for {:?}, not for {}", checkpoint.origin, self.scroll),
                 );
-                None
+                Ok(None)
             }
             Ok((checkpoint, _)) => {
                 findings.holds(
@@ -277,14 +298,24 @@ impl Audit<'_> {
                         checkpoint.origin, checkpoint.size
                     ),
                 );
-                Some(checkpoint)
+                Ok(Some(checkpoint))
             }
-            // There is a key for this scroll's log, so a ROOT it did not sign is not this log's.
             Err(e) => {
                 let place =
                     Place { line: e.line(), byte: e.byte(), ..at_file(&path, "root_signed") };
-                findings.contradicted(place, e.to_string());
-                None
+                let said = Note::parse(&bytes).ok();
+                let said = said.and_then(|note| Checkpoint::parse_body(&note.text).ok());
+                let known = |origin: &String| self.trust.logs.iter().any(|log| log.name == *origin);
+                match said.map(|c| c.origin).filter(|origin| !known(origin)) {
+                    Some(origin) => {
+                        Err(Box::new(Stranger { origin, place, detail: e.to_string() }))
+                    }
+                    // There is a key for this log, so a ROOT it did not sign is not this log's.
+                    None => {
+                        findings.contradicted(place, e.to_string());
+                        Ok(None)
+                    }
+                }
             }
         }
     }

@@ -17,8 +17,8 @@ const POLL: Duration = Duration::from_millis(20);
 /// Held while this process owns a directory.
 #[derive(Debug)]
 pub struct Lock {
-    _directory: File,
-    _file: File,
+    directory: File,
+    file: File,
 }
 
 impl Lock {
@@ -58,7 +58,16 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(owner.as_bytes()));
-        Ok(Self { _directory: directory, _file: file })
+        Ok(Self { directory, file })
+    }
+}
+
+impl Drop for Lock {
+    /// Lets go aloud: a child that was forked a moment ago may still hold a copy of the handles, and a lock that only
+    /// falls with its last handle would outlive this one.
+    fn drop(&mut self) {
+        // What cannot be unlocked falls when the process ends.
+        let _ = self.file.unlock().and_then(|()| self.directory.unlock());
     }
 }
 
@@ -94,5 +103,15 @@ mod tests {
         assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
         drop(first);
         Lock::acquire(home.path(), Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_copy_of_the_handle_in_a_child_does_not_keep_a_lock_that_was_let_go() {
+        let home = tempfile::tempdir().unwrap();
+        let first = Lock::acquire(home.path(), Duration::ZERO).unwrap();
+        let copies = [first.directory.try_clone().unwrap(), first.file.try_clone().unwrap()];
+        drop(first);
+        Lock::acquire(home.path(), Duration::ZERO).unwrap();
+        drop(copies);
     }
 }

@@ -211,3 +211,21 @@ fn lines_cut_below_signed_state_are_noticed_without_a_root_too() {
     let verdict = home.is_tampered("lines_reach_signed_state");
     assert!(verdict.first_bad.unwrap().file == "signed-state");
 }
+
+#[test]
+fn a_home_whose_log_the_trust_file_does_not_know_cannot_be_evaluated() {
+    let home = Edited::with(&["a"]);
+    let other = vm_receipts::key::SecretKey::from_seed([5; 32]).public();
+    let foreign = vm_scrolls::note::Vkey::new("other.example/n9/toy", other).unwrap();
+    let trust = vm_scrolls::trust::Trust::parse(&format!(
+        "issuer {}\n{foreign}\n",
+        keys().issuer.public().did()
+    ));
+    let trust = trust.unwrap();
+    let verdict = home.verify_with(&trust);
+    assert_eq!(verdict.outcome, Outcome::CannotEvaluate, "{}", verdict.summary);
+    assert!(verdict.summary.contains(&settings().origin("toy")), "{}", verdict.summary);
+    // A ROOT that names a log the lines do not name is a changed file all the same.
+    home.replace(ROOT, "/n1/toy", "/n2/toy");
+    assert_eq!(home.verify_with(&trust).outcome, Outcome::Tampered);
+}
