@@ -14,7 +14,7 @@
 //! writer put there, and goes back to step 2; that is the only way back up.
 
 use crate::guard::Signed;
-use crate::scroll::{Group, Scroll};
+use crate::scroll::Group;
 use crate::store::{BATCH_BYTES_MAX, BATCH_LINES_MAX, Created};
 use crate::writer::{Answer, Writer};
 use rayon::prelude::*;
@@ -196,7 +196,7 @@ impl Writer {
         call: &Admitted,
     ) -> Decided {
         let scroll = self.scrolls.get(engine.scroll()).expect("ensured by commit_some");
-        let known = scroll.ids.get(&call.id).or_else(|| batch.ids.get(&call.id));
+        let known = scroll.group(&call.id).or_else(|| batch.ids.get(&call.id));
         if let Some(group) = known {
             return match group.intent == call.digest {
                 true => Decided::Known(group.clone()),
@@ -531,11 +531,4 @@ fn keeps_declaration(spec: &Spec, drafts: &[Draft]) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-impl Scroll {
-    /// The group of a call, if the scroll holds it.
-    pub fn group(&self, id: &str) -> Option<&Group> {
-        self.ids.get(id)
-    }
 }

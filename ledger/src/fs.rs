@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 /// Prefix of paths that live in the guard directory.
@@ -230,11 +230,6 @@ impl Fs for Disk {
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         File::open(self.path(dir))?.sync_all()
     }
-}
-
-/// A path for messages: as people would type it.
-pub fn shown(home: &Path, path: &str) -> String {
-    home.join(path).display().to_string()
 }
 
 #[cfg(test)]

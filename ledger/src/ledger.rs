@@ -273,9 +273,8 @@ struct View<'a> {
     writer: &'a Writer,
     scroll: &'static str,
     size: u64,
-    /// The state, where it is not the current one.
+    /// The state, where it is not the one the writer holds.
     own: Option<Box<dyn AnyState>>,
-    blank: Option<Box<dyn AnyState>>,
 }
 
 impl<'a> View<'a> {
@@ -287,8 +286,9 @@ impl<'a> View<'a> {
         writer.usable_for_reading()?;
         let scroll = engine.scroll();
         let now = writer.scrolls.get(scroll).map_or(0, Scroll::size);
-        let mut view = Self { writer, scroll, size: now, own: None, blank: None };
+        let mut view = Self { writer, scroll, size: now, own: None };
         match as_of {
+            _ if !writer.scrolls.contains_key(scroll) => view.own = Some(engine.blank()),
             AsOf::Now => {}
             AsOf::Size(size) if size >= now => {}
             _ => {
@@ -315,17 +315,13 @@ impl<'a> View<'a> {
                 view.own = Some(state);
             }
         }
-        if !writer.scrolls.contains_key(scroll) {
-            view.blank = Some(engine.blank());
-        }
         Ok(view)
     }
 
     fn state(&self) -> &dyn AnyState {
-        match (&self.own, &self.blank) {
-            (Some(own), _) => &**own,
-            (None, Some(blank)) => &**blank,
-            (None, None) => &*self.writer.scroll(self.scroll).state,
+        match &self.own {
+            Some(own) => &**own,
+            None => &*self.writer.scroll(self.scroll).state,
         }
     }
 

@@ -4,7 +4,7 @@
 //! committed.
 
 use std::collections::HashMap;
-use vm_contracts::{AnyEngine, AnyState, Corrupt, Refusal, RefusalKind};
+use vm_contracts::{AnyEngine, AnyState, Refusal, RefusalKind};
 use vm_receipts::digest::Blake3;
 use vm_receipts::line::{Line, Prev};
 use vm_receipts::moment::Moment;
@@ -43,6 +43,8 @@ pub struct Scroll {
     pub read_only: Option<Refusal>,
     /// The batch that lines now being taken in belong to.
     batch: Option<Prev>,
+    /// Receipt types of the engine; asked for once, not for every line.
+    types: Vec<&'static str>,
 }
 
 impl Scroll {
@@ -57,6 +59,7 @@ impl Scroll {
             last_at: None,
             read_only: None,
             batch: None,
+            types: engine.map_or_else(Vec::new, AnyEngine::types),
         }
     }
 
@@ -74,7 +77,7 @@ impl Scroll {
     /// must not decide on top of it.
     pub fn fold(&mut self, line: &Line) {
         let known = match self.engine {
-            Some(engine) if engine.types().contains(&line.kind.as_str()) => {
+            Some(engine) if self.types.contains(&line.kind.as_str()) => {
                 engine.fold(&mut *self.state, line);
                 true
             }
@@ -144,14 +147,8 @@ impl Scroll {
         self.state.promote();
     }
 
-    /// A claim about this scroll that does not hold, at a line.
-    pub fn corrupt(&self, file: String, line: u64, byte: u64, claim: String) -> Corrupt {
-        Corrupt {
-            file,
-            line: Some(line),
-            byte: Some(byte),
-            claim,
-            hint: Some("Nothing was changed. `vm verify` says what is still provable.".into()),
-        }
+    /// The group of a call, if the scroll holds it.
+    pub fn group(&self, id: &str) -> Option<&Group> {
+        self.ids.get(id)
     }
 }

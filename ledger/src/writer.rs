@@ -136,9 +136,7 @@ impl Writer {
 
     /// Whether anything may still be done.
     pub(crate) fn usable(&self) -> Result<(), Failure> {
-        if let Some(why) = &self.stopped {
-            return Err(Failure::Lost(Lost { message: format!("this ledger stopped: {why}") }));
-        }
+        self.usable_for_reading()?;
         match self.full {
             true => Err(self.no_space().into()),
             false => Ok(()),
@@ -225,6 +223,10 @@ impl Writer {
         if self.scroll(name).size() > 0 || self.scroll(name).read_only.is_some() {
             return Ok(());
         }
+        self.append_genesis(name)
+    }
+
+    fn append_genesis(&mut self, name: &str) -> Result<(), Failure> {
         let body = self.genesis(name);
         self.append_own(name, "ledger_open", "ledger.open", "genesis", body)
     }
@@ -258,8 +260,7 @@ impl Writer {
         body: Map<String, Value>,
     ) -> Result<(), Failure> {
         if kind != "ledger_open" && self.scroll(name).size() == 0 {
-            let genesis = self.genesis(name);
-            self.append_own(name, "ledger_open", "ledger.open", "genesis", genesis)?;
+            self.append_genesis(name)?;
         }
         loop {
             self.usable()?;
