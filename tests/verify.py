@@ -4,7 +4,9 @@
 It shares no code with `vm verify`. It was written from receipts/SPEC.md and scrolls/SPEC.md, so that one reading of
 those pages checks the other: where the two programs disagree, one of them is wrong.
 
-    verify.py HOME|PROOF.json... [--trust FILE] [--json]
+    verify.py HOME|CASE|PROOF.json... [--trust FILE] [--json]
+
+A CASE is a folder with PROOF.json in it; the files that its ARTIFACTS.sha256 lists are held against the proof too.
 
 Exit codes: 0 verified, 6 tampered, 7 cannot-evaluate, 8 absent, 2 bad arguments or trust file; of several paths the
 highest. With --json each path prints one line of JSON. Without --trust the keys come from the home itself, and the
@@ -27,6 +29,11 @@ LINE_MAX = 65_535
 INTEGER_MAX = (1 << 53) - 1
 TREE_MAX = 1 << 63
 NOTE_MAX = 1_000_000
+PROOF_MAX, BUNDLE_MAX, DISCLOSURES_MAX, DISCLOSURE_MAX = 8 << 20, 16_384, 4_096, 262_144
+FILES_MAX, PATH_MAX, LIST_MAX = 65_536, 1_024, 16 << 20
+# BLAKE3 in plain Python takes seconds for a megabyte: of a larger case only the SHA-256 digests are compared.
+SLOW_MAX = 1 << 20
+BY_DIGEST = "named by digest only"
 
 
 class Bad(Exception):
@@ -231,6 +238,18 @@ def base64_decode(text):
     return data if base64.b64encode(data).decode() == text else None
 
 
+def base64url(data):
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def base64url_decode(text):
+    """Strict: the one spelling without padding, or None."""
+    if len(text) % 4 == 1 or not re.match(r"[A-Za-z0-9_-]*\Z", text):
+        return None
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return data if base64url(data) == text else None
+
+
 def did_key(did):
     """The public key a did:key names, or None."""
     if len(did) != 56 or not did.startswith("did:key:z"):
@@ -246,8 +265,8 @@ def did_key(did):
 SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def refuse(what):
-    raise ValueError(what)
+def refuse(*what):
+    raise ValueError(*what)
 
 
 def whole(text):
@@ -296,6 +315,17 @@ def read_canonical(data, claim):
     if again != data:
         same = next((i for i, (a, b) in enumerate(zip(again, data)) if a != b), min(len(again), len(data)))
         raise Bad(same, claim, "the bytes are not canonical JSON")
+    return value
+
+
+def read_strict(text):
+    """A document of the strict profile, canonical or not; ValueError for any other text."""
+    try:
+        value = STRICT.decode(text)
+        canonical(value).encode("utf-8")
+        depth(value) <= 32 or refuse("nested deeper than 32")
+    except RecursionError:
+        refuse("nested deeper than 32")
     return value
 
 
@@ -489,6 +519,251 @@ def check_alone(data):
     return CHECKED[data]
 
 
+# ------------------------------------------------------------------------------------------------------- private fields
+
+
+def read_disclosure(text):
+    """(digest, name or None for an item, value) of a disclosure as receipts have them (section 5.1), or ValueError."""
+    data = base64url_decode(text) if len(text) <= DISCLOSURE_MAX else None
+    value = read_strict(data.decode("utf-8")) if data is not None else None
+    if not isinstance(value, list) or len(value) not in (2, 3) or not isinstance(value[0], str):
+        refuse("not a disclosure")
+    if len(base64url_decode(value[0]) or b"") < 16:
+        refuse("a salt of less than 16 bytes")
+    name = value[1] if len(value) == 3 else None
+    if len(value) == 3 and not is_text(name, IS_NAME, 64) or not only_public(value[-1], False):
+        refuse("a name or value that no private field has")
+    return base64url(hashlib.sha256(text.encode()).digest()), name, value[-1]
+
+
+class Reveal:
+    """Disclosures held against the digests of one document (RFC 9901 section 7.1)."""
+
+    def __init__(self, document, opened):
+        """opened: {digest: (number, name, value)}. Fills places {number: where it stands} and closed digests."""
+        self.opened, self.places, self.closed, self.seen = opened, {}, set(), set()
+        self.object(document, "", 1)
+
+    def object(self, value, path, level):
+        if "..." in value or "_sd_alg" in value and (level > 1 or value["_sd_alg"] != "sha-256"):
+            refuse("a reserved name stands where it has no meaning")
+        names = set(value)
+        for name in sorted(names - {"_sd", "_sd_alg"}):
+            self.value(value[name], f"{path}.{name}" if path else name, level)
+        digests = value.get("_sd", [])
+        if not isinstance(digests, list):
+            refuse("_sd is not a list")
+        for digest in digests:
+            found = self.open(digest)
+            if found:
+                number, name, inner = found
+                if name is None or name in names:
+                    refuse(f"disclosure {number} is not a field, or names a member that is there", number)
+                names.add(name)
+                self.places[number] = f"{path}.{name}" if path else name
+                self.value(inner, self.places[number], level)
+
+    def value(self, value, path, level):
+        if isinstance(value, (dict, list)) and level >= 32:
+            refuse("nested deeper than 32")
+        if isinstance(value, dict):
+            self.object(value, path, level + 1)
+        for n, item in enumerate(value if isinstance(value, list) else []):
+            if not (isinstance(item, dict) and set(item) == {"..."}):
+                self.value(item, f"{path}[{n}]", level + 1)
+                continue
+            found = self.open(item["..."])
+            if found:
+                number, name, inner = found
+                if name is not None:
+                    refuse(f"disclosure {number} is a field where an item belongs", number)
+                self.places[number] = f"{path}[{n}]"
+                self.value(inner, self.places[number], level + 1)
+
+    def open(self, digest):
+        if not is_text(digest, IS_SD, 43) or digest in self.seen:
+            refuse(f"the digest {digest} is malformed or stands twice")
+        self.seen.add(digest)
+        if digest not in self.opened:
+            self.closed.add(digest)
+        return self.opened.get(digest)
+
+
+# --------------------------------------------------------------------------------------------------------------- a case
+
+
+def bundle_leaf(path, size, digest):
+    return blake3(b"\0" + canonical({"digest": digest, "path": path, "size": size}).encode())
+
+
+def bundle_node(left, right):
+    return blake3(b"\1" + left + right)
+
+
+def bundle_root(leaves):
+    if len(leaves) == 1:
+        return leaves[0]
+    middle = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return bundle_node(bundle_root(leaves[:middle]), bundle_root(leaves[middle:]))
+
+
+def is_case_path(path):
+    return path in ("contract.json", "state.json") or (
+        isinstance(path, str) and path.startswith("outputs/") and len(path.encode()) <= PATH_MAX
+        and not CONTROL.search(path) and "\\" not in path and not {"", ".", ".."} & set(path.split("/")))
+
+
+def is_stub_path(path):
+    return path.startswith("outputs/") and path.endswith(".private")
+
+
+def read_list(data):
+    """ARTIFACTS.sha256 as {path: hex}, or Bad with its line."""
+    files, last = {}, ""
+    lines = data.split(b"\n")
+    if len(data) > LIST_MAX or len(lines) - 1 > FILES_MAX or lines.pop() or not lines:
+        raise Bad(None, "case_list", "it is empty, too long or does not end in a line feed", len(lines) or None)
+    for number, line in enumerate(lines, 1):
+        try:
+            found = re.match(r"([0-9a-f]{64})  (.*)\Z", line.decode("utf-8"), re.DOTALL)
+        except UnicodeDecodeError:
+            found = None
+        if not found or not is_case_path(found.group(2)) or last and found.group(2).encode() <= last.encode():
+            raise Bad(None, "case_list", "not a digest, two spaces and the next path of a case", number)
+        last = found.group(2)
+        files[last] = found.group(1)
+    return files
+
+
+class Case:
+    """The folder of one sealed run, held against its line."""
+
+    def __init__(self, home, line, verdict):
+        self.home, self.line, self.verdict, self.bad_files = home, line, verdict, 0
+        self.name = f"{line['scroll']}/{line['id']}"
+
+    def check_alone(self, folder):
+        """The same of a folder that stands outside a home."""
+        self.home, self.folder = "", folder
+        if self.read_small("ARTIFACTS.sha256") is None:
+            self.verdict.not_checked.append("the files beside the proof: there is no ARTIFACTS.sha256 that lists them")
+            return
+        try:
+            self.files(True)
+        except OSError as e:
+            self.verdict.missing.append(f"{e.filename or folder}: {e.strerror or e}")
+        if not self.bad_files:
+            self.verdict.about.append("all files of its case are those that were sealed")
+            self.verdict.not_checked = [text for text in self.verdict.not_checked if not text.endswith(BY_DIGEST)]
+
+    def check(self):
+        finished, self.folder = True, f"cases/{self.name}"
+        if not os.path.isdir(os.path.join(self.home, self.folder)):
+            # A crash between the receipt and the move leaves the folder where the run worked.
+            finished, self.folder = False, f"runs/{self.name}"
+        if not os.path.isdir(os.path.join(self.home, self.folder)):
+            self.verdict.missing.append(f"cases/{self.name} is not there")
+            return
+        try:
+            self.files(finished)
+        except OSError as e:
+            self.verdict.missing.append(f"{e.filename or self.folder}: {e.strerror or e}")
+
+    def bad(self, path, claim, detail, line=None):
+        self.bad_files += 1
+        self.verdict.bad(f"{self.folder}/{path}", line, None, claim, detail)
+
+    def path(self, path):
+        return os.path.join(self.home, self.folder, *path.split("/"))
+
+    def listing(self):
+        top = self.path("outputs")
+        for directory, _, names in os.walk(top, onerror=stop_walk):
+            inside = os.path.relpath(directory, top)
+            for name in names:
+                path = "outputs/" + (name if inside == "." else f"{inside}/{name}").replace(os.sep, "/")
+                yield os.fsencode(path).decode("utf-8", "replace")
+
+    def read(self, path):
+        """(size, sha256 hex, the bytes of a small file), or None where it is not there."""
+        try:
+            found = os.lstat(self.path(path))
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(0, "it is not a regular file", f"{self.folder}/{path}")
+            with open(self.path(path), "rb") as file:
+                if found.st_size <= SLOW_MAX:
+                    data = file.read()
+                    return len(data), hashlib.sha256(data).hexdigest(), data
+                digest = hashlib.sha256()
+                for part in iter(lambda: file.read(1 << 20), b""):
+                    digest.update(part)
+                return found.st_size, digest.hexdigest(), None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def sealed_list(self, finished):
+        stored = self.read_small("ARTIFACTS.sha256")
+        if stored is None:
+            if finished:
+                self.bad("ARTIFACTS.sha256", "case_list", "the list is not there")
+            return None
+        if "sha256:" + hashlib.sha256(stored).hexdigest() != self.line["artifacts"]:
+            self.bad("ARTIFACTS.sha256", "case_list", "the list is not the sealed one")
+            return None
+        try:
+            return read_list(stored)
+        except Bad as bad:
+            self.bad("ARTIFACTS.sha256", bad.claim, bad.detail, bad.line)
+            return None
+
+    def read_small(self, path):
+        try:
+            with open(self.path(path), "rb") as file:
+                return file.read(LIST_MAX + 1)
+        except FileNotFoundError:
+            return None
+
+    def files(self, finished):
+        listed = self.sealed_list(finished)
+        lists, found = self.bad_files, {}
+        paths = set(listed or ()) | {"contract.json", "state.json"} | set(self.listing())
+        for path in sorted(paths, key=os.fsencode):
+            file = self.read(path)
+            if file is None:
+                self.bad(path, "case_file", "the file is not there")
+            elif not is_case_path(path) or listed is not None and path not in listed:
+                self.bad(path, "case_extra", "the sealed case has no such file")
+            elif listed is not None and listed[path] != file[1]:
+                self.bad(path, "case_file", "the content is not what was sealed")
+            else:
+                found[path] = file
+        small = sum(size for size, _, _ in found.values()) <= SLOW_MAX
+        leaves = []
+        for path, (size, _, data) in found.items():
+            if small:
+                digest = "blake3:" + blake3(data).hex()
+                leaves.append(bundle_leaf(path, size, digest))
+                named = self.line.get(path[:-5]) if path in ("contract.json", "state.json") else digest
+                if named != digest:
+                    self.bad(path, "case_file", "the content is not what the receipt names")
+        if self.bad_files == lists:
+            self.whole(found, leaves if small else None)
+
+    def whole(self, found, leaves):
+        text = "".join(f"{digest}  {path}\n" for path, (_, digest, _) in found.items())
+        if "sha256:" + hashlib.sha256(text.encode()).hexdigest() != self.line["artifacts"]:
+            self.bad("outputs", "case_file", "the files together are not those that were sealed")
+        elif leaves is None:
+            self.verdict.not_checked.append(f"{self.folder}: root_hash of more than {SLOW_MAX} bytes, only SHA-256")
+        elif "blake3:" + bundle_root(leaves).hex() != self.line["root_hash"]:
+            self.bad("ARTIFACTS.sha256", "case_root", "the files do not lead to root_hash")
+
+
+def stop_walk(error):
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
 # ------------------------------------------------------------------------------------------- tree, notes and checkpoints
 
 
@@ -531,7 +806,7 @@ class Tree:
         return fold_peaks(self.peaks)
 
 
-def climb(index, size, leaf, path):
+def climb(index, size, leaf, path, node=node_hash):
     """The root an inclusion path leads to and the left siblings on it, top first; None if it has a wrong length."""
     if size == 1:
         return None if path else (leaf, [])
@@ -539,13 +814,13 @@ def climb(index, size, leaf, path):
         return None
     middle = 1 << ((size - 1).bit_length() - 1)
     right = index >= middle
-    inner = climb(index - middle if right else index, size - middle if right else middle, leaf, path[:-1])
+    inner = climb(index - middle if right else index, size - middle if right else middle, leaf, path[:-1], node)
     if inner is None:
         return None
     root, lefts = inner
     if right:
-        return node_hash(path[-1], root), [path[-1], *lefts]
-    return node_hash(root, path[-1]), lefts
+        return node(path[-1], root), [path[-1], *lefts]
+    return node(root, path[-1]), lefts
 
 
 def is_key_name(name):
@@ -696,13 +971,18 @@ class Trust:
         return True
 
 
+def plain(text):
+    """Text of others as a terminal may see it: what could steer it is shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class Verdict:
     """Claims and gaps so far. A contradiction weighs more than a gap."""
 
     def __init__(self, path, trust):
         self.path, self.self_asserted = path, trust.self_asserted
         self.first_bad, self.missing, self.holds, self.not_checked, self.about = None, [], [], [], []
-        self.absent = False
+        self.absent, self.disclosed, self.withheld, self.shown = False, [], 0, []
         if trust.quorum not in (None, "none"):
             self.missing.append(f"cosignatures for quorum {trust.quorum} are not evaluated")
 
@@ -717,7 +997,8 @@ class Verdict:
 
     def to_json(self):
         return {"path": self.path, "outcome": self.outcome(), "first_bad": self.first_bad, "missing": self.missing,
-                "holds": self.holds, "not_checked": self.not_checked, "self_asserted": self.self_asserted,
+                "holds": self.holds, "not_checked": self.not_checked, "disclosed": [] if self.first_bad else self.disclosed,
+                "withheld": 0 if self.first_bad else self.withheld, "self_asserted": self.self_asserted,
                 "summary": self.summary()}
 
     def summary(self):
@@ -736,6 +1017,10 @@ class Verdict:
         for word, items in (("holds", self.holds), ("not checked", self.not_checked)):
             for item in items:
                 print(f"  {word}: {item}")
+        if self.shown and not self.first_bad:
+            print("private values shown")
+            for name, value in zip(self.disclosed, self.shown):
+                print(f"  {plain(name)}: {plain(value if isinstance(value, str) else canonical(value))}")
 
 
 # --------------------------------------------------------------------------------------------------------------- a home
@@ -749,7 +1034,7 @@ class Scroll:
         self.tree, self.covered, self.roots, self.unfinished = Tree(), None, {}, None
         self.batch = self.last_at = self.open_call = self.ledger = self.domain = self.node = None
         self.ids, self.strangers, self.silent = set(), set(), 0
-        self.file, self.number, self.byte, self.stranger = None, None, None, None
+        self.file, self.number, self.byte, self.stranger, self.cases = None, None, None, None, {}
 
     def root(self):
         """ROOT, if a trusted key signed it."""
@@ -939,6 +1224,9 @@ class Scroll:
             if not same or n != before["part"]["n"] + 1 or of != before["part"]["of"]:
                 raise Bad(0, "call_complete", f"call {before['id']} is not continued here")
         self.open_call = line if n < of else None
+        if "artifacts" in line:
+            commits = (line["id"], line["contract"], line["state"], line["root_hash"], line["artifacts"])
+            self.cases.setdefault(commits, line)
 
 
 def check_all(lines):
@@ -981,11 +1269,12 @@ def verify_home(home, trust):
     if not names:
         verdict.absent, verdict.about = True, ["there are no receipts here"]
         return verdict
-    ledgers, signed_state = set(), read_signed_state(home)
+    ledgers, signed_state, cases = set(), read_signed_state(home), []
     for name in sorted(names):
         scroll = Scroll(home, name, trust, verdict)
         scroll.verify(signed_state)
         ledgers |= {scroll.ledger} - {None}
+        cases += scroll.cases.values()
     for origin, (size, _) in sorted(signed_state.items()):
         if origin.rsplit("/", 1)[-1] not in names:
             verdict.bad("signed-state", None, None, "scroll_present", f"{origin} was signed up to {size} lines")
@@ -994,6 +1283,10 @@ def verify_home(home, trust):
             verdict.not_checked.append(f"{name}: the trust file names it, and there is nothing of it here")
     if len(ledgers) > 1:
         verdict.bad("receipts", None, None, "one_ledger", f"the scrolls belong to {len(ledgers)} ledgers")
+    for line in cases:
+        Case(home, line, verdict).check()
+    if cases:
+        verdict.about.append(f"{len(cases)} case{'' if len(cases) == 1 else 's'}")
     verdict.not_checked.append("anchors: nothing outside vouches for the end of a scroll")
     verdict.not_checked.append("the rules of the engines: that the receipts were rightly decided")
     return verdict
@@ -1002,32 +1295,175 @@ def verify_home(home, trust):
 # -------------------------------------------------------------------------------------------------------------- a proof
 
 
+def is_entry(entry):
+    """Whether this is a file of the bundle (scrolls/SPEC.md section 6)."""
+    branch = {"hashes", "index", "of"}
+    if not is_object(entry, ("digest", "path", "sha256", "size"), ("content", *branch)):
+        return False
+    has = branch & set(entry)
+    return (isinstance(entry["path"], str) and is_case_path(entry["path"]) and is_count(entry["size"], 0, INTEGER_MAX)
+            and is_text(entry["digest"], IS_BLAKE3, 71) and is_text(entry["sha256"], IS_SHA256, 71)
+            and isinstance(entry.get("content", ""), str)
+            and (not has or has == branch and is_count(entry["of"], 1, FILES_MAX)
+                 and is_count(entry["index"], 0, entry["of"] - 1) and isinstance(entry["hashes"], list)
+                 and len(entry["hashes"]) <= 16 and all(is_text(hash_, IS_BLAKE3, 71) for hash_ in entry["hashes"])))
+
+
+def is_bundle(bundle):
+    if not isinstance(bundle, list) or len(bundle) > BUNDLE_MAX or not all(map(is_entry, bundle)):
+        return False
+    pairs = zip(bundle, bundle[1:])
+    return all(a["path"].encode() < b["path"].encode() and a.get("of") == b.get("of")
+               and ("of" not in a or a["index"] < b["index"]) for a, b in pairs)
+
+
 def read_proof(data):
-    """(line, index, hashes, checkpoint) of a PROOF.json; None where a newer version is needed."""
-    if len(data) > 2 * NOTE_MAX or not data.endswith(b"\n"):
+    """The members of a PROOF.json; None where a newer version is needed."""
+    if len(data) > PROOF_MAX or not data.endswith(b"\n"):
         raise Bad(len(data), "proof_readable", "too long, or no line feed at the end")
     proof = read_canonical(data[:-1], "proof_readable")
     if isinstance(proof, dict) and proof.get("v", 1) != 1:
         return None
     if not is_object(proof, ("anchors", "bundle", "checkpoint", "disclosures", "inclusion", "line", "v")):
         raise Bad(0, "proof_readable", "not the members of a proof, version 1")
-    inclusion = proof["inclusion"]
+    inclusion, disclosures = proof["inclusion"], proof["disclosures"]
+    if not isinstance(proof["anchors"], list):
+        raise Bad(0, "proof_readable", "anchors is not a list")
+    if proof["anchors"]:
+        return None
     if not (isinstance(proof["line"], str) and isinstance(proof["checkpoint"], str)
             and is_object(inclusion, ("hashes", "index")) and is_count(inclusion["index"], 0, INTEGER_MAX)
             and isinstance(inclusion["hashes"], list) and len(inclusion["hashes"]) <= 63
-            and all(map(is_hash, inclusion["hashes"]))):
+            and all(map(is_hash, inclusion["hashes"])) and is_bundle(proof["bundle"])
+            and isinstance(disclosures, list) and len(disclosures) <= DISCLOSURES_MAX
+            and all(isinstance(text, str) for text in disclosures)):
         raise Bad(0, "proof_readable", "a member has a wrong form")
-    extra = [proof[name] for name in ("bundle", "anchors", "disclosures")]
-    if not all(isinstance(part, list) for part in extra):
-        raise Bad(0, "proof_readable", "bundle, anchors and disclosures are lists")
-    if any(extra):
-        return None
-    hashes = [base64_decode(text) for text in inclusion["hashes"]]
-    return proof["line"].encode(), inclusion["index"], hashes, proof["checkpoint"].encode()
+    return proof
 
 
-def verify_proof(path, trust):
-    verdict = Verdict(path, trust)
+class Carried:
+    """The files and disclosures that a proof carries, held against its line."""
+
+    def __init__(self, proof, line, verdict):
+        self.bundle, self.disclosures, self.line, self.verdict = proof["bundle"], proof["disclosures"], line, verdict
+
+    def bad(self, member, claim, detail):
+        self.verdict.bad(f"PROOF.json#{member}", None, None, claim, detail)
+
+    def check(self):
+        documents = [("", "/line", self.line["body"])]
+        if "artifacts" not in self.line:
+            if self.bundle:
+                self.bad("/bundle", "case_bundle", "the line is a record and has no case")
+        elif not self.bundle:
+            self.verdict.not_checked.append("case files: contract, state and outputs are not in this proof")
+        else:
+            led = self.files()
+            texts = list(self.contents())
+            documents += [text for text in texts if led]
+        try:
+            self.disclosed([self.document(*document) for document in documents])
+        except Bad as bad:
+            self.bad(bad.at, "disclosures", bad.detail)
+
+    def files(self):
+        leaves = [bundle_leaf(e["path"], e["size"], e["digest"]) for e in self.bundle]
+        root, whole = self.line["root_hash"], "of" not in self.bundle[0]
+        for n, (entry, leaf) in enumerate(zip(self.bundle, leaves)):
+            path = [bytes.fromhex(text[7:]) for text in entry.get("hashes", [])]
+            climbed = None if whole else climb(entry["index"], entry["of"], leaf, path, bundle_node)
+            if not whole and (climbed is None or "blake3:" + climbed[0].hex() != root):
+                self.bad(f"/bundle/{n}", "case_bundle", f"{entry['path']} does not lead to root_hash")
+                return False
+        led = not whole or "blake3:" + bundle_root(leaves).hex() == root
+        if not led:
+            self.bad("/bundle", "case_bundle", "the files do not lead to root_hash")
+        text = "".join(f"{e['sha256'][7:]}  {e['path']}\n" for e in self.bundle)
+        if not whole:
+            self.verdict.not_checked.append("artifacts: the SHA-256 list needs all files of the case")
+        elif "sha256:" + hashlib.sha256(text.encode()).hexdigest() != self.line["artifacts"]:
+            self.bad("/bundle", "case_artifacts", "the list of the files is not the line's artifacts")
+        for path, digest in (("contract.json", self.line["contract"]), ("state.json", self.line["state"])):
+            at = next((n for n, entry in enumerate(self.bundle) if entry["path"] == path), None)
+            if at is None and whole or at is not None and self.bundle[at]["digest"] != digest:
+                member = "/bundle" if at is None else f"/bundle/{at}"
+                self.bad(member, "case_documents", f"{path} is not what the line names")
+                break
+        return led
+
+    def contents(self):
+        """The documents whose text is what was sealed."""
+        named = 0
+        for n, entry in enumerate(self.bundle):
+            data, path = entry.get("content"), entry["path"]
+            if data is None:
+                named += 1
+                continue
+            data = data.encode()
+            if (len(data), "blake3:" + blake3(data).hex(), "sha256:" + hashlib.sha256(data).hexdigest()) != (
+                    entry["size"], entry["digest"], entry["sha256"]):
+                self.bad(f"/bundle/{n}/content", "case_content", f"{path}: the text has another size or digest")
+            elif path in ("contract.json", "state.json") or is_stub_path(path):
+                yield path, f"/bundle/{n}/content", data
+        if named:
+            self.verdict.not_checked.append(f"case files: {named} {BY_DIGEST}")
+
+    def document(self, path, member, data):
+        if isinstance(data, dict):
+            return path, member, data
+        try:
+            value = read_strict(data.removesuffix(b"\n").decode())
+        except ValueError as e:
+            raise Bad(member, "disclosures", f"{path}: {e}") from None
+        digests = value.get("_sd") if isinstance(value, dict) else None
+        stub = isinstance(digests, list) and len(digests) == 1 and is_text(digests[0], IS_SD, 43) and (
+            data == canonical({"_sd": digests, "v": 1}).encode() + b"\n")
+        if not isinstance(value, dict) or is_stub_path(path) and not stub:
+            raise Bad(member, "disclosures", f"{path}: not an object, or not the stub of a private output")
+        return path, member, value
+
+    def disclosed(self, documents):
+        opened, names, closed = {}, {}, set()
+        for n, text in enumerate(self.disclosures):
+            try:
+                digest, name, value = read_disclosure(text)
+                digest not in opened or refuse("it was given before")
+            except (ValueError, RecursionError) as e:
+                raise Bad(f"/disclosures/{n}", "disclosures", f"disclosure {n}: {e}") from None
+            opened[digest] = (n, name, value)
+        for path, member, document in documents:
+            try:
+                found = Reveal(document, opened)
+            except ValueError as e:
+                where = f"/disclosures/{e.args[1]}" if len(e.args) > 1 else member
+                raise Bad(where, "disclosures", f"{path}: {e.args[0]}") from None
+            for n, place_ in found.places.items():
+                names.setdefault(n, f"{path}: {place_}" if path else place_)
+                if is_stub_path(path) and not is_output(*read_disclosure(self.disclosures[n])[1:]):
+                    raise Bad(f"/disclosures/{n}", "disclosures", f"{path}: it does not describe a private output")
+            closed |= found.closed
+        for n in range(len(self.disclosures)):
+            if n not in names:
+                raise Bad(f"/disclosures/{n}", "disclosures", f"disclosure {n} opens no digest here")
+        self.verdict.disclosed, self.verdict.withheld = [names[n] for n in sorted(names)], len(closed)
+        self.verdict.shown = [read_disclosure(self.disclosures[n])[2] for n in sorted(names)]
+        if closed:
+            values = "1 private value" if len(closed) == 1 else f"{len(closed)} private values"
+            self.verdict.not_checked.append(f"{values} not seen")
+
+
+def is_output(name, value):
+    return (name == "output" and is_object(value, ("name", "sha256", "size")) and isinstance(value["name"], str)
+            and is_case_path("outputs/" + value["name"]) and len(value["name"].encode()) <= PATH_MAX
+            and is_text(value["sha256"], re.compile(r"[0-9a-f]{64}\Z"), 64) and is_count(value["size"], 0, INTEGER_MAX))
+
+
+def is_case(path):
+    return os.path.isfile(os.path.join(path, "PROOF.json")) and not os.path.isdir(os.path.join(path, "receipts"))
+
+
+def verify_proof(path, trust, folder=None):
+    verdict = Verdict(folder or path, trust)
     with open(path, "rb") as file:
         data = file.read()
     try:
@@ -1038,12 +1474,15 @@ def verify_proof(path, trust):
     if proof is None:
         verdict.missing.append("a newer version of this program, for what else this proof holds")
         return verdict
-    data, index, hashes, note = proof
+    data, note, index = proof["line"].encode(), proof["checkpoint"].encode(), proof["inclusion"]["index"]
+    hashes = [base64_decode(text) for text in proof["inclusion"]["hashes"]]
     line = check_alone(data)
     if isinstance(line, Bad):
         verdict.bad("PROOF.json#/line", None, line.at, line.claim, line.detail)
     elif line["issuer"] not in trust.issuers:
         verdict.missing.append(f"the issuer {line['issuer']} is not trusted")
+    if not isinstance(line, Bad):
+        Carried(proof, line, verdict).check()
     try:
         try:
             checkpoint = open_checkpoint(note, trust.logs)
@@ -1060,6 +1499,8 @@ def verify_proof(path, trust):
     if not isinstance(line, Bad):
         verdict.about.append(f"receipt {line['scroll']}/{line['seq']}")
         place(verdict, line, index, origin, climbed)
+        if folder is not None and "artifacts" in line:
+            Case(folder, line, verdict).check_alone(folder)
     verdict.not_checked.append("time: the node's clock; anchors: none; who acted: the node's word without the ledger id")
     return verdict
 
@@ -1086,6 +1527,8 @@ def place(verdict, line, index, origin, climbed):
 
 def verify(path, trust):
     try:
+        if is_case(path):
+            return verify_proof(os.path.join(path, "PROOF.json"), trust or Trust(), path)
         if os.path.isdir(path):
             return verify_home(path, trust or self_asserted(path))
         return verify_proof(path, trust or Trust())

@@ -4,4 +4,5 @@ pub mod call;
 pub mod finding;
 pub mod receipt;
 pub mod report;
+pub mod run;
 pub mod verdict;

@@ -5,5 +5,6 @@ pub mod fields;
 pub mod listing;
 pub mod query;
 pub mod tree;
+pub mod work;
 
 pub use tree::build;

@@ -1,6 +1,7 @@
 //! What each command does. A command parses its own arguments, works, and prints one answer.
 
 mod accept;
+mod actor;
 mod backup;
 mod completions;
 mod config;
@@ -19,6 +20,7 @@ mod report;
 mod status;
 mod tiles;
 mod verify;
+mod work;
 
 use crate::exit::Stop;
 use crate::session::Session;
@@ -42,6 +44,7 @@ pub fn dispatch(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Sto
         "export" => tiles::run(session, given),
         "accept-cut" => accept::cut(session, given),
         "clock" => accept::clock(session),
+        "actor" => actor::run(session, given),
         "config" => config::explain(session),
         "conform" => conform::run(session, given),
         "completions" => completions::run(session, given),
@@ -60,6 +63,14 @@ fn of_engine(
 ) -> Result<u8, Stop> {
     let (verb, given) = below(given);
     match verb {
+        "plan" => work::plan(session, engine, given),
+        "run" => work::run(session, engine, given),
+        "next" => work::next(session, engine, given),
+        "complete-stage" => work::complete_stage(session, engine, given),
+        "abort" => work::abort(session, engine, given),
+        "seal" => work::seal(session, engine, given),
+        "runs" => work::runs(session, engine),
+        "output" => work::output(session, engine, given),
         "query" => query::of_engine(session, engine, given),
         "import" => import::run(session, engine, given),
         "export" => export::run(session, engine, given),

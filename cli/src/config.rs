@@ -24,7 +24,8 @@ pub const FILE: &str = "vaultmesh.toml";
 /// Prefix of the environment's variables; `__` stands between section and key.
 pub const PREFIX: &str = "VM_";
 /// Variables with the prefix that are no settings: the home itself, and the test suites' folder.
-const NOT_SETTINGS: [&str; 6] = ["HOME", "ROUNDS", "SEED", "SHARED", "SHARED_REQUIRED", "TELL"];
+const NOT_SETTINGS: [&str; 7] =
+    ["ACTOR_KEY", "HOME", "ROUNDS", "SEED", "SHARED", "SHARED_REQUIRED", "TELL"];
 /// Longest wait for another owner of the home, in seconds.
 pub const WAIT_SECONDS_MAX: u64 = 86_400;
 
@@ -92,6 +93,8 @@ pub struct Flags {
     pub home: Option<PathBuf>,
     /// `--wait`.
     pub wait_seconds: Option<u64>,
+    /// `--actor-key`, or `$VM_ACTOR_KEY`.
+    pub actor_key: Option<PathBuf>,
 }
 
 /// The configuration of one home with its layers.
@@ -350,7 +353,8 @@ mod tests {
     fn write(text: &str) -> (tempfile::TempDir, Flags) {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join(FILE), text).unwrap();
-        let flags = Flags { home: Some(home.path().to_owned()), wait_seconds: None };
+        let path = Some(home.path().to_owned());
+        let flags = Flags { home: path, wait_seconds: None, actor_key: None };
         (home, flags)
     }
 

@@ -61,6 +61,10 @@ pub fn run(house: House, words: Vec<OsString>, mut screen: Screen<'_>) -> u8 {
     let flags = Flags {
         home: leaf.get_one::<String>("home").map(PathBuf::from),
         wait_seconds: leaf.get_one::<u64>("wait").copied(),
+        actor_key: leaf
+            .get_one::<String>("actor-key")
+            .map(PathBuf::from)
+            .or_else(|| std::env::var_os("VM_ACTOR_KEY").map(PathBuf::from)),
     };
     let mut session = Session { house, screen, flags };
     let result = commands::dispatch(&mut session, &given);

@@ -4,6 +4,7 @@ use crate::exit::{Stop, output};
 use crate::table::{Table, shown};
 use serde_json::Value;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -136,48 +137,74 @@ pub const INPUT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// A whole file, or standard input for `-`, with a limit.
 pub fn take_in(input: &mut dyn Read, path: &str) -> Result<Vec<u8>, Stop> {
-    let mut bytes = Vec::new();
-    let read = match path {
-        "-" => input.take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes),
-        path => std::fs::File::open(path)
-            .and_then(|file| file.take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes)),
-    };
-    read.map_err(|e: io::Error| crate::exit::unreadable(path, &e))?;
-    if bytes.len() as u64 > INPUT_BYTES_MAX {
+    take_in_up_to(input, path, INPUT_BYTES_MAX)?.ok_or_else(|| {
         let what = format!("{path} is longer than {INPUT_BYTES_MAX} bytes");
         let kind = vm_contracts::RefusalKind::TooLarge;
-        return Err(vm_contracts::Refusal::new("too_large", kind, what).into());
-    }
-    Ok(bytes)
+        vm_contracts::Refusal::new("too_large", kind, what).into()
+    })
+}
+
+/// A whole file, or standard input for `-`; `None` where it has more than `max` bytes.
+pub fn take_in_up_to(input: &mut dyn Read, path: &str, max: u64) -> Result<Option<Vec<u8>>, Stop> {
+    let mut bytes = Vec::new();
+    let limit = max.saturating_add(1);
+    let read = match path {
+        "-" => input.take(limit).read_to_end(&mut bytes),
+        path => std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
+    };
+    read.map_err(|e: io::Error| crate::exit::unreadable(path, &e))?;
+    Ok((bytes.len() as u64 <= max).then_some(bytes))
 }
 
 /// Writes a file of the caller. One that is there already keeps its bytes until the new ones are whole, so that a full
 /// disk costs no earlier proof; what is no regular file is written to as it is.
 pub fn put_out(path: &str, bytes: &[u8]) -> Result<(), Stop> {
+    put_out_with(path, Access::AsUsual, |file| {
+        file.write_all(bytes).map_err(|e| crate::exit::unwritable(path, &e).into())
+    })
+}
+
+/// Who may read a new file of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever the process lets.
+    AsUsual,
+    /// Its owner alone.
+    OwnerOnly,
+}
+
+/// As [`put_out`], for bytes that come piece by piece.
+pub fn put_out_with<T>(
+    path: &str,
+    access: Access,
+    write: impl FnOnce(&mut dyn Write) -> Result<T, Stop>,
+) -> Result<T, Stop> {
     let target = Path::new(path);
+    let failed = |e: io::Error| Stop::from(crate::exit::unwritable(path, &e));
     let replaceable = match std::fs::symlink_metadata(target) {
         Ok(there) => there.is_file(),
         Err(e) => e.kind() == io::ErrorKind::NotFound,
     };
-    let written = match replaceable {
-        true => replace(target, bytes),
-        false => std::fs::write(target, bytes),
-    };
-    Ok(written.map_err(|e| crate::exit::unwritable(path, &e))?)
-}
-
-fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    if !replaceable {
+        let mut file = std::fs::File::create(target).map_err(failed)?;
+        return write(&mut file);
+    }
     let mut name = target.as_os_str().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let half = Path::new(&name);
-    let write = || {
-        std::fs::write(half, bytes)?;
+    let fill = || {
+        let mode = if access == Access::OwnerOnly { 0o600 } else { 0o666 };
+        let mut options = std::fs::OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(mode);
+        let mut file = options.open(half).map_err(failed)?;
+        let written = write(&mut file)?;
         if let Ok(there) = std::fs::metadata(target) {
-            std::fs::set_permissions(half, there.permissions())?;
+            std::fs::set_permissions(half, there.permissions()).map_err(failed)?;
         }
-        std::fs::rename(half, target)
+        std::fs::rename(half, target).map_err(failed)?;
+        Ok(written)
     };
-    let done = write();
+    let done = fill();
     if done.is_err() {
         // It may never have been made; the error that is told is the first one.
         let _ = std::fs::remove_file(half);

@@ -9,6 +9,8 @@ use std::time::Duration;
 use vm_contracts::{Actor, AnyEngine, Call, Failure, Map, OwnerGate, Refusal, Value};
 use vm_ledger::Ledger;
 use vm_ledger::home::{self, Owned};
+use vm_ledger::keys::load_actor_key;
+use vm_receipts::key::SecretKey;
 
 /// The engines of a program.
 pub type House = &'static [&'static dyn AnyEngine];
@@ -30,7 +32,11 @@ impl Session<'_> {
         work: impl FnOnce(&mut Screen<'_>, &Ledger) -> Result<T, Stop>,
     ) -> Result<T, Stop> {
         let loaded = Loaded::of_home(&self.flags)?;
+        let key = self.actor_key()?;
         let owned = self.own(&loaded)?;
+        if let Some(key) = key {
+            owned.ledger.sign_as(key);
+        }
         let messages = owned.ledger.writer().take_messages();
         messages.iter().for_each(|m| self.screen.note(m));
         let result = work(&mut self.screen, &owned.ledger);
@@ -49,36 +55,49 @@ impl Session<'_> {
         home::open(&loaded.home, &guard, loaded.settings(), self.house, Arc::new(OwnerGate), wait)
     }
 
+    /// Who acts: the holder of `--actor-key`, or the user of this process.
+    pub fn actor(&self) -> Result<Actor, Failure> {
+        match self.actor_key()? {
+            Some(key) => Ok(Actor(key.did().to_owned())),
+            None => actor(),
+        }
+    }
+
+    fn actor_key(&self) -> Result<Option<SecretKey>, Failure> {
+        self.flags.actor_key.as_deref().map(load_actor_key).transpose()
+    }
+
+    /// A call from this command line.
+    pub fn call(
+        &self,
+        engine: &str,
+        verb: &str,
+        intent: Map<String, Value>,
+        id: Option<String>,
+        tags: Vec<String>,
+    ) -> Result<Call, Failure> {
+        Ok(Call {
+            id,
+            actor: self.actor()?,
+            surface: "cli".into(),
+            engine: engine.into(),
+            verb: verb.into(),
+            intent,
+            tags,
+        })
+    }
+
     /// The engine of this name.
     pub fn engine(&self, name: &str) -> Result<&'static dyn AnyEngine, Refusal> {
         vm_ledger::find_engine(self.house, name)
     }
 }
 
-/// Who acts: the user of this process.
+/// The user of this process.
 pub fn actor() -> Result<Actor, Failure> {
     let uid = std::fs::metadata("/proc/self").map(|m| m.uid()).map_err(|e| {
         vm_contracts::Fault::new("no_actor", format!("cannot tell which user this is: {e}"))
             .hint("/proc must be mounted.")
     })?;
     Ok(Actor::local(uid))
-}
-
-/// A call from this command line.
-pub fn call(
-    engine: &str,
-    verb: &str,
-    intent: Map<String, Value>,
-    id: Option<String>,
-    tags: Vec<String>,
-) -> Result<Call, Failure> {
-    Ok(Call {
-        id,
-        actor: actor()?,
-        surface: "cli".into(),
-        engine: engine.into(),
-        verb: verb.into(),
-        intent,
-        tags,
-    })
 }

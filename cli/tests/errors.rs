@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What stands directly before a code that is given out.
-const MARKS: [&str; 8] = [
+const MARKS: [&str; 9] = [
     "Refusal::new(",
     "Refusal::malformed(",
     "Refusal::invariant(",
@@ -15,6 +15,7 @@ const MARKS: [&str; 8] = [
     "Refusal::conflict(",
     "Fault::new(",
     "LineError::new(at, ",
+    "Flaw::new(",
     "let code = ",
 ];
 
@@ -64,7 +65,8 @@ fn codes(text: &str, found: &mut BTreeSet<String>) {
 fn texts() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut files = Vec::new();
-    for part in ["receipts", "contracts", "scrolls", "ledger", "cli", "engines/treasury"] {
+    let engines = ["engines/treasury", "engines/drills"];
+    for part in ["receipts", "contracts", "scrolls", "ledger", "cli"].into_iter().chain(engines) {
         sources(&root.join(part).join("src"), &mut files);
     }
     let own = files.iter().filter(|f| f.file_name().is_some_and(|n| n != "tests.rs"));
@@ -93,8 +95,8 @@ fn every_code_stands_in_the_catalogue() {
     let catalogue = catalogue();
     let mut found = BTreeSet::new();
     texts().iter().for_each(|text| codes(text, &mut found));
-    // Names of claims that look like codes.
-    let others = ["line_canonical", "line_ends", "line_reads", "proof_readable"];
+    // Names of claims and fields that look like codes.
+    let others = ["line_canonical", "line_ends", "line_reads", "proof_path", "proof_readable"];
     let missing: Vec<_> = found
         .iter()
         .filter(|code| {

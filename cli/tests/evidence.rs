@@ -83,6 +83,8 @@ fn a_tlog_proof_verifies_with_its_line_beside_it() {
     assert_eq!(made.code, 0, "{made:?}");
     let good = verify(&dir, &[text(&proof), "--trust", text(&trust)]);
     assert_eq!(good.code, 0, "{good:?}");
+    let file = ["--trust", text(&trust), "--artifact", text(&trust)];
+    assert_eq!(verify(&dir, &[&[text(&proof)][..], &file].concat()).code, 7, "it names no file");
     let both = vm(&home, &["prove", "toy/1", "--tlog-proof", "--json"]).json();
     assert_eq!(both["tlog_proof"], fs::read_to_string(&proof).unwrap());
     let line = dir.path().join("p.line");

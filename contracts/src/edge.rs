@@ -18,7 +18,19 @@ pub const RESERVED_FIELDS: [&str; 5] = ["op", "tags", "_sd", "_sd_alg", "..."];
 /// Unknown, computed, missing, mistyped and oversize fields are refused by name; `null` means absent. A secret's
 /// value never stands in the message.
 pub fn admit(spec: &Spec, intent: &Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
-    fields(spec.fields, intent, spec.verb, "")
+    fields(spec.fields, intent, spec.verb, "", Secrets::AsDeclared)
+}
+
+/// The same for the part of an intent that a contract can hold: a secret may be absent although it is required.
+pub fn admit_kept(spec: &Spec, intent: &Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
+    fields(spec.fields, intent, spec.verb, "", Secrets::Apart)
+}
+
+/// Whether a required secret has to stand in the intent that is looked at.
+#[derive(Clone, Copy, PartialEq)]
+enum Secrets {
+    AsDeclared,
+    Apart,
 }
 
 fn fields(
@@ -26,6 +38,7 @@ fn fields(
     given: &Map<String, Value>,
     verb: &str,
     path: &str,
+    secrets: Secrets,
 ) -> Result<Map<String, Value>, Refusal> {
     for name in given.keys() {
         let known = declared.iter().any(|f| f.name == *name && f.is_input());
@@ -38,6 +51,7 @@ fn fields(
         let place = format!("{path}{}", field.name);
         match given.get(field.name) {
             None | Some(Value::Null) if field.presence == Presence::Optional => {}
+            None if field.secret && secrets == Secrets::Apart => {}
             None | Some(Value::Null) => {
                 let what = format!("{verb} needs {place} ({})", field.about);
                 return Err(Refusal::malformed("missing_field", what).field(&place).hint(format!(
@@ -117,11 +131,34 @@ fn check(kind: &Kind, value: &Value, verb: &str, place: &str) -> Result<Value, W
                 let Value::Object(item) = item else {
                     return wrong(format!("must be a list of objects; item {i} is not one"));
                 };
-                let inner = fields(declared, item, verb, &format!("{place}[{i}]."));
+                let inner =
+                    fields(declared, item, verb, &format!("{place}[{i}]."), Secrets::AsDeclared);
                 out.push(Value::Object(inner.map_err(Wrong::Nested)?));
             }
             Ok(Value::Array(out))
         }
+        Kind::Document(max) => document(value, max).map(Value::from),
+        Kind::Documents(most, max) => {
+            let items = list(value, most)?;
+            let texts = items.iter().map(|v| document(v, max).map(Value::from));
+            texts.collect::<Result<_, _>>().map(Value::Array)
+        }
+    }
+}
+
+/// A whole file as text. Line ends and tabs are part of it; other control characters are nothing that people write.
+fn document(value: &Value, max: usize) -> Result<String, Wrong> {
+    let Value::String(text) = value else { return wrong("must be the text of a file") };
+    if text.len() > max {
+        return Err(Wrong::Value(
+            "too_large",
+            format!("may have at most {max} bytes, not {}", text.len()),
+        ));
+    }
+    let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    match text.lines().position(|line| line.contains(odd)) {
+        Some(line) => wrong(format!("holds a control character in line {}", line + 1)),
+        None => Ok(text.clone()),
     }
 }
 
@@ -219,17 +256,6 @@ pub fn tags(tags: &[String]) -> Result<(), Refusal> {
     }
 }
 
-/// The part of a checked intent that enters its digest: without secrets and private values; tags beside.
-pub fn public(spec: &Spec, intent: &Map<String, Value>, tags: &[String]) -> Map<String, Value> {
-    let open = |name: &str| spec.field(name).is_some_and(|f| !f.secret && !f.private);
-    let mut out: Map<_, _> =
-        intent.iter().filter(|(k, _)| open(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
-    if !tags.is_empty() {
-        out.insert("tags".into(), Value::from(tags.to_vec()));
-    }
-    out
-}
-
 /// Reads a checked intent into the operation's own type.
 pub fn typed<T: DeserializeOwned>(spec: &Spec, intent: &Map<String, Value>) -> Result<T, Refusal> {
     // The reader's own message may carry a value, and a value may be secret; the declaration should have refused it.
@@ -243,6 +269,7 @@ pub fn typed<T: DeserializeOwned>(spec: &Spec, intent: &Map<String, Value>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::veil::{Place, veil};
     use serde_json::json;
 
     const LEG: &[Field] = &[Field::new("to", Kind::Name(8), "payee")];
@@ -309,7 +336,11 @@ mod tests {
         let given = json!({"amount": "1", "pin": "s3cr"});
         let admitted = admit(&SPEC, given.as_object().unwrap()).unwrap();
         assert_eq!(admitted.get("pin"), Some(&json!("s3cr")));
-        assert_eq!(Value::Object(public(&SPEC, &admitted, &[])), json!({"amount": "1"}));
+        let mut none = |_: Place<'_>| Err(());
+        assert_eq!(
+            veil(&SPEC, &admitted, &[], &mut none).map(Value::Object),
+            Ok(json!({"amount": "1"}))
+        );
         let given = json!({"amount": "1", "pin": "s3cr3t-too-long"});
         let refusal = admit(&SPEC, given.as_object().unwrap()).unwrap_err();
         assert!(!format!("{refusal:?}").contains("s3cr3t"));

@@ -1,11 +1,14 @@
 //! The shape of an engine, and the one place where its types are erased to JSON.
 
 use crate::call::Actor;
+use crate::contract::{Contract, Plan, RunView, StageDone};
 use crate::edge;
 use crate::error::{Failure, Fault, Refusal};
 use crate::exchange::{Export, Exporter, Import, Importer, Source};
+use crate::port::Ports;
 use crate::spec::{Field, Spec};
 use crate::state::{Part, Projection};
+use crate::work::{AnyOperation, AnyStaged, Shape, no_stages, single, takes_steps, unreadable};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::any::Any;
@@ -22,12 +25,21 @@ pub struct Draft {
     pub body: Map<String, Value>,
     /// Tags besides those of the call.
     pub tags: Vec<String>,
+    /// Values of declared private fields that differ from the intent's. A private field of the intent need not be
+    /// repeated: the ledger puts its digest into every receipt of the call by itself.
+    pub private: Map<String, Value>,
 }
 
 impl Draft {
-    /// A draft without tags of its own.
+    /// A draft without tags or private values of its own.
     pub fn new(kind: &'static str, body: Map<String, Value>) -> Self {
-        Self { kind, body, tags: Vec::new() }
+        Self { kind, body, tags: Vec::new(), private: Map::new() }
+    }
+
+    /// With a private value of its own.
+    pub fn private(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.private.insert(name.to_owned(), value.into());
+        self
     }
 }
 
@@ -89,12 +101,41 @@ pub struct Term {
 pub trait History {
     /// Visits each line that satisfies every term, up to the state's size, until `visit` returns false.
     fn scan(&mut self, terms: &[Term], visit: &mut dyn FnMut(&Line) -> bool) -> Result<(), Fault>;
+
+    /// Private values of a line that this home can open, by field name. Withheld and erased ones are not among them.
+    fn opened(&mut self, _line: &Line) -> Result<Map<String, Value>, Fault> {
+        Ok(Map::new())
+    }
+
+    /// As [`History::scan`], each line with its private values that this home can open. A history that reads lines
+    /// one by one opens them one by one too; this default holds all of them in memory.
+    fn scan_opened(
+        &mut self,
+        terms: &[Term],
+        visit: &mut dyn FnMut(&Line, &Map<String, Value>) -> bool,
+    ) -> Result<(), Fault> {
+        let mut lines = Vec::new();
+        self.scan(terms, &mut |line| {
+            lines.push(line.clone());
+            true
+        })?;
+        for line in &lines {
+            if !visit(line, &self.opened(line)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An operation of an engine with state `S`, by how it works.
 pub enum Operations<S: 'static> {
     /// A fact, checked and kept.
     Record(&'static dyn AnyRecord<S>),
+    /// Work with effects.
+    Operation(&'static dyn AnyOperation<S>),
+    /// Work at the pace of people.
+    Staged(&'static dyn AnyStaged<S>),
 }
 
 impl<S> Operations<S> {
@@ -102,6 +143,17 @@ impl<S> Operations<S> {
     pub fn spec(&self) -> &'static Spec {
         match self {
             Operations::Record(record) => record.spec(),
+            Operations::Operation(operation) => operation.spec(),
+            Operations::Staged(staged) => staged.spec(),
+        }
+    }
+
+    /// How it works, without its types.
+    pub fn shape(&self) -> Shape {
+        match self {
+            Operations::Record(_) => Shape::Record,
+            Operations::Operation(operation) => Shape::Operation(operation.ports()),
+            Operations::Staged(staged) => Shape::Staged(staged.stage_fields()),
         }
     }
 }
@@ -247,6 +299,41 @@ pub trait AnyEngine: Sync {
         intent: &Map<String, Value>,
         asked: Asked<'_>,
     ) -> Result<Vec<Draft>, Refusal>;
+    /// How the operation of this verb works.
+    fn shape(&self, verb: &str) -> Option<Shape>;
+    /// Plans a call whose intent was checked by [`edge::admit`].
+    fn plan(
+        &self,
+        state: &dyn AnyState,
+        verb: &str,
+        intent: &Map<String, Value>,
+        asked: Asked<'_>,
+    ) -> Result<Plan, Refusal>;
+    /// Carries out the effects of a contract; only for [`Shape::Operation`].
+    fn execute(
+        &self,
+        verb: &str,
+        contract: &Contract,
+        hidden: &Map<String, Value>,
+        ports: &mut Ports<'_>,
+    ) -> Result<Value, Fault>;
+    /// Whether a stage may be completed like this; only for [`Shape::Staged`].
+    fn complete(
+        &self,
+        state: &dyn AnyState,
+        verb: &str,
+        run: RunView<'_>,
+        done: &StageDone<'_>,
+        asked: Asked<'_>,
+    ) -> Result<(), Refusal>;
+    /// Which receipts a run leaves that came to its end.
+    fn seal(
+        &self,
+        state: &dyn AnyState,
+        verb: &str,
+        run: RunView<'_>,
+        asked: Asked<'_>,
+    ) -> Result<Vec<Draft>, Failure>;
     /// Takes one line into the state.
     fn fold(&self, state: &mut dyn AnyState, line: &Line);
     /// Answers a report.
@@ -321,6 +408,10 @@ impl<E> Default for Hosted<E> {
 }
 
 impl<E: Engine> Hosted<E> {
+    fn find(&self, verb: &str) -> Option<&'static Operations<E::State>> {
+        E::OPERATIONS.iter().find(|o| o.spec().verb == verb)
+    }
+
     fn state<'a>(&self, state: &'a dyn AnyState) -> &'a E::State {
         state.as_any().downcast_ref().expect("BUG: a state of another engine was handed in")
     }
@@ -356,9 +447,79 @@ impl<E: Engine> AnyEngine for Hosted<E> {
         intent: &Map<String, Value>,
         asked: Asked<'_>,
     ) -> Result<Vec<Draft>, Refusal> {
-        match E::OPERATIONS.iter().find(|o| o.spec().verb == verb) {
+        match self.find(verb) {
             Some(Operations::Record(record)) => record.decide(self.state(state), intent, asked),
+            Some(_) => Err(takes_steps(E::NAME, verb)),
             None => Err(unknown_verb(E::NAME, verb, &self.operations())),
+        }
+    }
+
+    fn shape(&self, verb: &str) -> Option<Shape> {
+        self.find(verb).map(Operations::shape)
+    }
+
+    fn plan(
+        &self,
+        state: &dyn AnyState,
+        verb: &str,
+        intent: &Map<String, Value>,
+        asked: Asked<'_>,
+    ) -> Result<Plan, Refusal> {
+        let state = self.state(state);
+        match self.find(verb) {
+            Some(Operations::Record(record)) => {
+                record.decide(state, intent, asked)?;
+                Ok(single(record.spec(), Map::new()))
+            }
+            Some(Operations::Operation(operation)) => operation.plan(state, intent, asked),
+            Some(Operations::Staged(staged)) => staged.plan(state, intent, asked),
+            None => Err(unknown_verb(E::NAME, verb, &self.operations())),
+        }
+    }
+
+    fn execute(
+        &self,
+        verb: &str,
+        contract: &Contract,
+        hidden: &Map<String, Value>,
+        ports: &mut Ports<'_>,
+    ) -> Result<Value, Fault> {
+        match self.find(verb) {
+            Some(Operations::Operation(operation)) => operation.execute(contract, hidden, ports),
+            _ => Err(unreadable(&contract.op, "operation")),
+        }
+    }
+
+    fn complete(
+        &self,
+        state: &dyn AnyState,
+        verb: &str,
+        run: RunView<'_>,
+        done: &StageDone<'_>,
+        asked: Asked<'_>,
+    ) -> Result<(), Refusal> {
+        match self.find(verb) {
+            Some(Operations::Staged(staged)) => {
+                staged.complete(self.state(state), run, done, asked)
+            }
+            _ => Err(no_stages(&run.contract.op)),
+        }
+    }
+
+    fn seal(
+        &self,
+        state: &dyn AnyState,
+        verb: &str,
+        run: RunView<'_>,
+        asked: Asked<'_>,
+    ) -> Result<Vec<Draft>, Failure> {
+        match self.find(verb) {
+            Some(Operations::Staged(staged)) => Ok(staged.seal(self.state(state), run, asked)?),
+            Some(Operations::Operation(operation)) => match &run.state.outcome {
+                Some(outcome) => Ok(operation.drafts(run.contract, outcome)?),
+                None => Err(unreadable(&run.contract.op, "outcome").into()),
+            },
+            _ => Err(unknown_verb(E::NAME, verb, &self.operations()).into()),
         }
     }
 

@@ -5,12 +5,15 @@ use crate::error::{Failure, Refusal};
 use serde_json::{Map, Value};
 
 /// Bytes to import and the name they came under.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Source<'a> {
     /// File name, for messages and for choosing a format by its ending.
     pub name: &'a str,
     /// Whole content.
     pub bytes: &'a [u8],
+    /// A key of this home for the ids of imported calls. An id made of private values must be keyed: without the key
+    /// nobody can test a guess against it.
+    pub key: &'a [u8; 32],
 }
 
 /// One call that an import asks for.

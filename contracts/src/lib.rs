@@ -13,11 +13,16 @@ pub mod engine;
 pub mod error;
 pub mod exchange;
 pub mod gate;
+pub mod port;
 pub mod spec;
 pub mod state;
+pub mod veil;
+pub mod work;
 
 pub use call::{Actor, Call};
-pub use contract::{Contract, RunState, Stage, StageState, Status};
+pub use contract::{
+    Contract, Output, Plan, RunState, RunView, Stage, StageDone, StageState, Status,
+};
 pub use engine::{
     AnyEngine, AnyRecord, AnyReport, AnyState, Asked, Draft, Engine, History, Hosted, Operations,
     Record, Report, Term,
@@ -25,8 +30,10 @@ pub use engine::{
 pub use error::{Corrupt, Failure, Fault, Lost, Refusal, RefusalKind};
 pub use exchange::{Export, Exporter, Import, Importer, Planned, Source};
 pub use gate::{Authority, Gate, OwnerGate};
+pub use port::{NoPorts, Outputs, Port, PortSource, Ports};
 pub use spec::{Field, Kind, Presence, Spec};
 pub use state::{Key, Part, Projection, Slot, Table};
+pub use work::{AnyOperation, AnyStaged, Operation, Shape, Staged};
 
 pub use vm_receipts::line::Line;
 pub use vm_receipts::moment::Moment;

@@ -50,6 +50,8 @@ pub struct Field {
     pub secret: bool,
     /// Not kept in the body although public: it only steers the decision.
     pub steering: bool,
+    /// A list of texts each of which is private: an item stands in the body as `{"...": digest}` (RFC 9901 s4.2.4.2).
+    pub private_items: bool,
 }
 
 /// What values a field takes. Each kind carries its own limit.
@@ -73,6 +75,10 @@ pub enum Kind {
     TextList(usize, usize),
     /// At most so many objects, each with these fields.
     List(usize, &'static [Field]),
+    /// The text of a whole file of at most this many bytes, line ends and tabs included.
+    Document(usize),
+    /// At most so many such texts of at most so many bytes each.
+    Documents(usize, usize),
 }
 
 impl Field {
@@ -87,6 +93,7 @@ impl Field {
             private: false,
             secret: false,
             steering: false,
+            private_items: false,
         }
     }
 
@@ -114,6 +121,12 @@ impl Field {
         self
     }
 
+    /// Each item of this list of texts stands in the receipt as a salted digest only.
+    pub const fn private_items(mut self) -> Self {
+        self.private_items = true;
+        self
+    }
+
     /// Stands nowhere.
     pub const fn secret(mut self) -> Self {
         self.secret = true;
@@ -136,9 +149,14 @@ impl Field {
         self.presence != Presence::Computed
     }
 
+    /// Whether its value, or any item of it, is private.
+    pub fn hides(&self) -> bool {
+        self.private || self.private_items
+    }
+
     /// Whether the field may stand, readable, in a receipt's body.
     pub fn is_kept(&self) -> bool {
-        !self.private && !self.secret && !self.steering
+        !self.hides() && !self.secret && !self.steering
     }
 }
 
@@ -155,13 +173,32 @@ impl Kind {
             Kind::Choice(_) => "choice",
             Kind::TextList(..) => "text list",
             Kind::List(..) => "list",
+            Kind::Document(_) => "document",
+            Kind::Documents(..) => "documents",
         }
     }
 }
 
 impl Spec {
+    /// Fields of a receipt's body of which only a digest in `_sd` stands there: one digest for each, given or not.
+    pub fn private_in_body(&self) -> impl Iterator<Item = &'static Field> + use<> {
+        self.fields.iter().filter(|f| f.private && !f.secret && !f.steering)
+    }
+
+    /// Whether any value of an intent or a body of this operation is private.
+    pub fn hides_anything(&self) -> bool {
+        hide_anything(self.fields)
+    }
+
     /// The declared field of this name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|f| f.name == name)
     }
+}
+
+fn hide_anything(fields: &[Field]) -> bool {
+    fields.iter().any(|field| match field.kind {
+        Kind::List(_, inner) => field.hides() || hide_anything(inner),
+        _ => field.hides(),
+    })
 }

@@ -1,6 +1,7 @@
 //! `vm verify` of a whole home: every line from its bytes, every signature, every root. Nothing is believed because
 //! it stands in an index or was checked before, and nothing is written.
 
+mod cases;
 mod walk;
 
 use crate::fs::Fs;
@@ -52,13 +53,14 @@ pub(crate) fn verify_signed(
         return verdict;
     }
     let mut totals = Vec::new();
-    let mut ledgers = BTreeSet::new();
+    let mut found = Found::default();
     for scroll in &scrolls {
         let audit = Audit { fs, trust, scroll, signed };
-        if let Some(total) = audit.run(&mut findings, &mut ledgers, progress) {
+        if let Some(total) = audit.run(&mut findings, &mut found, progress) {
             totals.push(total);
         }
     }
+    let Found { ledgers, cases } = found;
     missing_scrolls(&mut findings, &scrolls, signed, trust);
     if ledgers.len() > 1 {
         let place = at_file("receipts", "one_ledger");
@@ -66,6 +68,11 @@ pub(crate) fn verify_signed(
             place,
             format!("the scrolls belong to {} different ledgers", ledgers.len()),
         );
+    }
+    cases::check_all(fs, &cases, &mut findings);
+    if !cases.is_empty() {
+        let word = if cases.len() == 1 { "case" } else { "cases" };
+        totals.push(format!("{} {word}", cases.len()));
     }
     findings.not_checked("anchors: none are known, so nothing outside vouches for the end of a scroll; an older copy of this home, whole in itself, looks the same");
     findings.not_checked("the rules of the engines: that the receipts were rightly decided");
@@ -156,6 +163,14 @@ struct Stranger {
     detail: String,
 }
 
+/// What the scrolls speak of beyond their own lines.
+#[derive(Default)]
+struct Found {
+    ledgers: BTreeSet<String>,
+    /// One line of each call that has a case.
+    cases: Vec<vm_receipts::line::Line>,
+}
+
 struct Audit<'a> {
     fs: &'a dyn Fs,
     trust: &'a Trust,
@@ -168,7 +183,7 @@ impl Audit<'_> {
     fn run(
         &self,
         findings: &mut Findings,
-        ledgers: &mut BTreeSet<String>,
+        found: &mut Found,
         progress: Progress<'_>,
     ) -> Option<String> {
         let scroll = self.scroll;
@@ -186,7 +201,8 @@ impl Audit<'_> {
             Ok(()) => (walk.done(), None),
             Err(stop) => (walk.done(), Some(stop)),
         };
-        ledgers.extend(walked.ledger.clone());
+        found.ledgers.extend(walked.ledger.clone());
+        found.cases.extend(walked.cases.iter().cloned());
         // The lines name another log than the trust file does: that is a missing key, not a changed file.
         match stranger {
             Some(stranger) if walked.origin.as_ref() == Some(&stranger.origin) => findings

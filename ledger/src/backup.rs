@@ -12,6 +12,7 @@ use crate::home::{self, KEYS, io_fault, make_private, write_new, write_public_ke
 use crate::keys::{ISSUER, Keys, LOG};
 use crate::ledger::Ledger;
 use crate::lock::{LOCK, Lock};
+use crate::openings::OPENINGS_KEY;
 use crate::segments::scroll_dir;
 use crate::writer::{Settings, root_path};
 use std::collections::BTreeMap;
@@ -78,6 +79,13 @@ pub fn backup(ledger: &Ledger, home: &Path, to: &Path, with_keys: bool) -> Resul
     if with_keys {
         names.extend([format!("{KEYS}/{ISSUER}"), format!("{KEYS}/{LOG}")]);
     }
+    // Openings without the home key are noise. The keyring is wrapped by that key, and changes with the pages.
+    if with_keys && home.join(OPENINGS_KEY).exists() {
+        names.push(OPENINGS_KEY.to_owned());
+    }
+    for dir in ["openings", "cases", "runs"] {
+        files_below(home, dir, &mut names)?;
+    }
     for (scroll, _) in &scrolls {
         names.push(root_path(scroll));
         let dir = scroll_dir(scroll);
@@ -94,30 +102,85 @@ pub fn backup(ledger: &Ledger, home: &Path, to: &Path, with_keys: bool) -> Resul
     Ok(Backup { scrolls, files, bytes })
 }
 
+/// Regular files below a directory of the home, sorted. What is none of ours (links, pipes) stays behind.
+fn files_below(home: &Path, dir: &str, names: &mut Vec<String>) -> Result<(), Failure> {
+    let path = home.join(dir);
+    let entries = match fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(io_fault("list", &path, &e)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| io_fault("list", &path, &e))?;
+        let kind = entry.file_type().map_err(|e| io_fault("look at", &entry.path(), &e))?;
+        found.push((format!("{dir}/{}", entry.file_name().to_string_lossy()), kind));
+    }
+    found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    for (name, kind) in found {
+        if kind.is_dir() {
+            files_below(home, &name, names)?;
+        } else if kind.is_file() {
+            names.push(name);
+        }
+    }
+    Ok(())
+}
+
 fn copy_all(home: &Path, to: &Path, names: &[String]) -> Result<(u64, u64), Failure> {
     let mut manifest = String::new();
     let (mut files, mut bytes) = (0u64, 0u64);
     for name in names {
         let from = home.join(name);
-        let content = match fs::read(&from) {
-            Ok(content) => content,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && name == CONFIG => continue,
-            Err(e) => return Err(io_fault("read", &from, &e)),
-        };
+        if name == CONFIG && !from.exists() {
+            continue;
+        }
         let path = to.join(name);
         let parent = path.parent().unwrap_or(to);
         make_private(parent).map_err(|e| io_fault("make", parent, &e))?;
-        write_new(&path, &content).map_err(|e| io_fault("write", &path, &e))?;
+        let (size, hash) = copy(&from, Some(&path))?;
         sync_dirs(parent, to)?;
-        let hash = Sha256::of(&content).to_string();
         manifest += &format!("{}  {name}\n", hash.trim_start_matches("sha256:"));
         files += 1;
-        bytes += content.len() as u64;
+        bytes += size;
     }
     let path = to.join(MANIFEST);
     write_new(&path, manifest.as_bytes()).map_err(|e| io_fault("write", &path, &e))?;
     sync_dirs(to, to)?;
     Ok((files, bytes))
+}
+
+/// Reads a file piece by piece, into a new private file where one is named; its length and `sha256:<hex>`.
+fn copy(from: &Path, to: Option<&Path>) -> Result<(u64, String), Failure> {
+    use sha2::Digest;
+    use std::io::{Read, Write};
+    let mut source = File::open(from).map_err(|e| io_fault("read", from, &e))?;
+    let mut target = match to {
+        Some(to) => Some((to, create_new(to).map_err(|e| io_fault("write", to, &e))?)),
+        None => None,
+    };
+    let (mut size, mut hash) = (0u64, sha2::Sha256::new());
+    let mut piece = vec![0u8; 1 << 20];
+    loop {
+        let read = source.read(&mut piece).map_err(|e| io_fault("read", from, &e))?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&piece[..read]);
+        size += read as u64;
+        if let Some((to, file)) = &mut target {
+            file.write_all(&piece[..read]).map_err(|e| io_fault("write", to, &e))?;
+        }
+    }
+    if let Some((to, file)) = &mut target {
+        file.sync_all().map_err(|e| io_fault("sync", to, &e))?;
+    }
+    Ok((size, Sha256(hash.finalize().into()).to_string()))
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Makes names durable from a directory up to the parent of `top`.
@@ -179,8 +242,14 @@ pub fn restore(
         [Lock::acquire(plan.home, Duration::ZERO)?, Lock::acquire(plan.guard, Duration::ZERO)?];
     let lost_up_to = compare_with_guard(&plan)?;
     copy_back(&plan, engines)?;
-    let owned =
-        home::open_holding(locks, plan.home, plan.guard, plan.settings.clone(), engines, gate)?;
+    let owned = home::open_holding(
+        locks,
+        plan.home,
+        plan.guard,
+        plan.settings.clone(),
+        engines,
+        (gate, Arc::new(vm_contracts::NoPorts)),
+    )?;
     let (scrolls, messages) = {
         let mut writer = owned.ledger.writer();
         let scrolls = writer.scrolls.iter().map(|(n, s)| (n.clone(), s.size())).collect();
@@ -221,9 +290,9 @@ fn check_manifest(from: &Path) -> Result<(), Failure> {
         if name.starts_with('/') || name.split('/').any(|part| part == "..") {
             return Err(corrupt(format!("{name} leads out of the backup")));
         }
-        let content = fs::read(from.join(name))
+        let (_, found) = copy(&from.join(name), None)
             .map_err(|e| corrupt(format!("{name} cannot be read: {e}")))?;
-        if Sha256::of(&content).to_string() != format!("sha256:{hash}") {
+        if found != format!("sha256:{hash}") {
             return Err(corrupt(format!("{name} was changed after the backup was made")));
         }
     }
@@ -319,9 +388,15 @@ fn copy_back(
         let path = plan.home.join(name);
         let parent = path.parent().unwrap_or(plan.home);
         make_private(parent).map_err(io(parent))?;
-        let content = fs::read(plan.from.join(name)).map_err(io(plan.from))?;
-        write_new(&path, &content).map_err(io(&path))?;
+        copy(&plan.from.join(name), Some(&path))?;
         File::open(parent).and_then(|d| d.sync_all()).map_err(io(parent))?;
+    }
+    // Keys that a backup was made without were put back by hand; its list does not know them.
+    for name in [format!("{KEYS}/{ISSUER}"), format!("{KEYS}/{LOG}"), OPENINGS_KEY.to_owned()] {
+        let (from, to) = (plan.from.join(&name), plan.home.join(&name));
+        if from.exists() && !to.exists() {
+            copy(&from, Some(&to))?;
+        }
     }
     write_new(&plan.home.join(".gitignore"), b"*\n").map_err(io(plan.home))?;
     let disk = Disk::new(plan.home, plan.guard);

@@ -5,30 +5,34 @@
 //! 2 once     same id and intent: the receipts we already have; same id, other intent: conflict
 //! 3 plan     decide each call on the state the one before it left, tentatively
 //! 6 seal     lines, digests, signatures (a pool signs)
+//!            openings of private values, synced, where the batch has any
 //! 7 append   one write, one fdatasync                          <- THE COMMIT POINT
 //! 8 take in  promote the fold, leaf hashes
 //! 9 root     sign the checkpoint; only now may an answer leave
 //! 10 publish signed-state, then ROOT; coalesced
 //! ```
-//! Steps 4 and 5 belong to work with effects. A lost race at step 7 drops the tentative state, takes in what the other
+//! Steps 4 and 5 belong to runs ([`crate::run`]), which come here to be sealed. A lost race at step 7 drops the tentative state, takes in what the other
 //! writer put there, and goes back to step 2; that is the only way back up.
 
+mod decide;
+
 use crate::guard::Signed;
+use crate::openings::{self, Opening, Openings};
+use crate::run::Case;
 use crate::scroll::Group;
-use crate::store::{BATCH_BYTES_MAX, BATCH_LINES_MAX, Created};
+use crate::store::Created;
 use crate::writer::{Answer, Writer};
 use rayon::prelude::*;
 use std::collections::HashMap;
-use vm_contracts::engine::Asked;
+use std::sync::MutexGuard;
 use vm_contracts::{
-    AnyEngine, Authority, Call, Corrupt, Draft, Failure, Fault, Map, Refusal, RefusalKind, Spec,
-    Value, edge,
+    AnyEngine, Authority, Call, Corrupt, Failure, Fault, Map, Refusal, Spec, Value,
 };
 use vm_receipts::digest::Blake3;
 use vm_receipts::key::SecretKey;
+use vm_receipts::line;
 use vm_receipts::line::{Context, End, Line, Part, Prev, Sealed};
 use vm_receipts::moment::Moment;
-use vm_receipts::{intent, line};
 use vm_scrolls::tree::{Hash, leaf_hash};
 
 /// Most lost races of one batch before the caller is asked to come again.
@@ -37,15 +41,30 @@ const RACES_MAX: u32 = 64;
 const LINE_RESERVE: usize = line::LINE_MAX + 1;
 
 /// A call that passed the Gate and the edge, with its id drawn.
-struct Admitted {
-    id: String,
-    op: String,
-    spec: &'static Spec,
-    call: Call,
-    intent: Map<String, Value>,
-    digest: Blake3,
-    authority: Authority,
+pub(crate) struct Admitted {
+    pub id: String,
+    pub op: String,
+    pub spec: &'static Spec,
+    pub call: Call,
+    pub intent: Map<String, Value>,
+    /// Digest of the intent, where nothing of it is private; otherwise it needs salts, and those the call's history.
+    pub digest: Option<Blake3>,
+    pub authority: Authority,
+    pub work: Work,
 }
+
+/// What is to be committed.
+pub(crate) enum Work {
+    /// A fact, decided here.
+    Record {
+        /// Openings that a contract brought along; empty for a call that came in one go.
+        openings: Vec<Opening>,
+    },
+    /// A run that came to its end.
+    Case(Box<Case>),
+}
+
+pub(crate) use decide::plain_public;
 
 /// What step 2 and 3 made of a call.
 enum Decided {
@@ -63,6 +82,9 @@ enum Decided {
 struct Batch {
     lines: Vec<Line>,
     ids: HashMap<String, Group>,
+    /// Openings of the batch's calls, by id; and those of them that are not on disk yet.
+    pools: HashMap<String, Vec<Opening>>,
+    openings: Vec<Opening>,
     bytes: usize,
     prev: Prev,
     /// Time of the batch, or why nothing new may be sealed now.
@@ -78,17 +100,23 @@ impl Writer {
         engine: &'static dyn AnyEngine,
         calls: Vec<Call>,
     ) -> Vec<Result<Answer, Failure>> {
+        // 1 may
+        let record = || Work::Record { openings: Vec::new() };
+        let admitted = calls.into_iter().map(|call| self.admit(engine, call, record())).collect();
+        self.commit_admitted(engine, admitted)
+    }
+
+    /// Steps 2 to 10 for calls that passed step 1.
+    pub(crate) fn commit_admitted(
+        &mut self,
+        engine: &'static dyn AnyEngine,
+        calls: Vec<Result<Admitted, Refusal>>,
+    ) -> Vec<Result<Answer, Failure>> {
         let mut answers: Vec<Option<Result<Answer, Failure>>> = Vec::new();
         let mut waiting = Vec::new();
         for (n, call) in calls.into_iter().enumerate() {
-            // 1 may
-            match self.admit(engine, call) {
-                Ok(admitted) => {
-                    answers.push(None);
-                    waiting.push((n, admitted));
-                }
-                Err(refusal) => answers.push(Some(Err(refusal.into()))),
-            }
+            answers.push(call.as_ref().err().map(|refusal| Err(refusal.clone().into())));
+            waiting.extend(call.ok().map(|admitted| (n, admitted)));
         }
         let mut races = 0;
         while !waiting.is_empty() {
@@ -107,37 +135,6 @@ impl Writer {
             }
         }
         answers.into_iter().map(|a| a.expect("every call was answered or failed")).collect()
-    }
-
-    fn admit(&self, engine: &'static dyn AnyEngine, mut call: Call) -> Result<Admitted, Refusal> {
-        let spec = engine.operation(&call.verb).ok_or_else(|| {
-            let known: Vec<_> = engine.operations().iter().map(|s| s.verb).collect();
-            Refusal::not_found(
-                "unknown_operation",
-                format!("{} has no operation {:?}", engine.name(), call.verb),
-            )
-            .hint(format!("It has {}.", known.join(", ")))
-        })?;
-        let authority = self.gate.may(&call.actor, spec.needs)?;
-        edge::tags(&call.tags)?;
-        let intent = edge::admit(spec, &call.intent)?;
-        let op = format!("{}.{}", engine.name(), call.verb.replace('-', "_"));
-        let public = edge::public(spec, &intent, &call.tags);
-        let digest = intent::intent_digest(&op, &public).map_err(|e| {
-            Refusal::malformed("wrong_type", format!("{op}: the intent cannot be kept: {e}"))
-        })?;
-        let id = match call.id.take() {
-            Some(id) if line::is_id(&id) => id,
-            Some(_) => {
-                return Err(Refusal::malformed(
-                    "bad_id",
-                    "an id has 1 to 64 characters of A-Z a-z 0-9 . _ - and begins with a letter or digit",
-                )
-                .field("id"));
-            }
-            None => self.fresh_id(),
-        };
-        Ok(Admitted { id, op, spec, call, intent, digest, authority })
     }
 
     /// Steps 2 to 9 for as many waiting calls as fit one batch.
@@ -164,6 +161,7 @@ impl Writer {
                     return Err(failure);
                 }
             };
+            self.keep_openings(name, &batch.openings)?;
             match self.append(name, &batch.prev, &sealed)? {
                 Appended::Yes => {}
                 Appended::LostRace => return Ok(Progress::LostRace),
@@ -186,89 +184,45 @@ impl Writer {
         let scroll = self.scroll(name);
         let (prev, last) = (Prev { size: scroll.size(), root: scroll.root() }, scroll.last_at);
         let at = self.usable().and_then(|()| self.now(last));
-        Batch { lines: Vec::new(), ids: HashMap::new(), bytes: 0, prev, at, closed: false }
+        Batch {
+            lines: Vec::new(),
+            ids: HashMap::new(),
+            pools: HashMap::new(),
+            openings: Vec::new(),
+            bytes: 0,
+            prev,
+            at,
+            closed: false,
+        }
     }
 
-    fn decide(
-        &mut self,
-        engine: &'static dyn AnyEngine,
-        batch: &mut Batch,
-        call: &Admitted,
-    ) -> Decided {
-        let scroll = self.scrolls.get(engine.scroll()).expect("ensured by commit_some");
-        let known = scroll.group(&call.id).or_else(|| batch.ids.get(&call.id));
-        if let Some(group) = known {
-            return match group.intent == call.digest {
-                true => Decided::Known(group.clone()),
-                false => Decided::Refused(other_intent(&call.id, group, engine.scroll()).into()),
-            };
+    /// Openings are durable before the receipts that need them; a batch without private values pays nothing.
+    fn keep_openings(&mut self, name: &str, openings: &[Opening]) -> Result<(), Failure> {
+        if openings.is_empty() {
+            return Ok(());
         }
-        if let Some(why) = &scroll.read_only {
-            return Decided::Refused(why.clone().into());
+        let kept = self.openings().append(name, openings);
+        match kept {
+            openings::Kept::Yes => Ok(()),
+            openings::Kept::Full(what) => {
+                self.scroll_mut(name).state.discard();
+                self.out_of_space(&what);
+                Err(Failure::Refusal(self.no_space()))
+            }
+            openings::Kept::Unknown(what) => {
+                self.scroll_mut(name).state.discard();
+                Err(self.stop(format!("openings of private values were not confirmed: {what}")))
+            }
+            openings::Kept::Failed(failure) => {
+                self.scroll_mut(name).state.discard();
+                Err(failure)
+            }
         }
-        let at = match &batch.at {
-            Ok(at) => *at,
-            Err(why) => return Decided::Refused(why.clone()),
-        };
-        if batch.closed {
-            return Decided::Later;
-        }
-        let asked = Asked { at, id: &call.id, actor: &call.call.actor };
-        let drafts = match engine.decide(&*scroll.state, &call.call.verb, &call.intent, asked) {
-            Ok(drafts) => drafts,
-            Err(refusal) => return Decided::Refused(refusal.into()),
-        };
-        if let Err(fault) = keeps_declaration(call.spec, &drafts) {
-            return Decided::Refused(fault.into());
-        }
-        let over = batch.lines.len() + drafts.len() > BATCH_LINES_MAX
-            || batch.bytes + drafts.iter().map(weight).sum::<usize>() > BATCH_BYTES_MAX;
-        if over && !batch.lines.is_empty() {
-            batch.closed = true;
-            return Decided::Later;
-        }
-        if over {
-            let what = format!(
-                "{} would leave {} receipts, more than one batch holds",
-                call.op,
-                drafts.len()
-            );
-            return Decided::Refused(Refusal::new("too_large", RefusalKind::TooLarge, what).into());
-        }
-        self.draft(engine, batch, at, call, drafts)
     }
 
-    /// Turns drafts into lines with a place, and folds them tentatively so the next call sees them.
-    fn draft(
-        &mut self,
-        engine: &'static dyn AnyEngine,
-        batch: &mut Batch,
-        at: Moment,
-        call: &Admitted,
-        drafts: Vec<Draft>,
-    ) -> Decided {
-        let first = batch.lines.len();
-        let of = drafts.len();
-        let mut lines = Vec::with_capacity(of);
-        for (n, draft) in drafts.into_iter().enumerate() {
-            batch.bytes += weight(&draft);
-            let seq = batch.prev.size + (first + n) as u64;
-            let part = Part { n: n as u32 + 1, of: of as u32 };
-            let blank = self.blank_line(engine.scroll(), seq, part, batch.prev, at);
-            lines.push(fill(blank, call, draft));
-        }
-        // A line that could not be sealed must be refused before anything of its call is folded.
-        if let Some(e) = lines.iter().find_map(|l| l.sealable().err()) {
-            let what = format!("{} does not fit a receipt: {}", call.op, e.message);
-            return Decided::Refused(Refusal::new(e.code, RefusalKind::TooLarge, what).into());
-        }
-        let scroll = self.scrolls.get_mut(engine.scroll()).expect("ensured by commit_some");
-        lines.iter().for_each(|line| scroll.fold(line));
-        let group =
-            Group { first: batch.prev.size + first as u64, of: of as u32, intent: call.digest };
-        batch.ids.insert(call.id.clone(), group);
-        batch.lines.extend(lines);
-        Decided::New { first, of }
+    /// Openings of this home's private values.
+    pub(crate) fn openings(&self) -> MutexGuard<'_, Openings> {
+        self.openings.lock().expect("no holder of this lock panics")
     }
 
     /// A line of this node with everything that does not depend on the call.
@@ -444,20 +398,6 @@ impl Writer {
     }
 }
 
-/// Puts a call and what was decided of it into a line.
-fn fill(mut line: Line, call: &Admitted, draft: Draft) -> Line {
-    line.kind = draft.kind.to_owned();
-    line.op = call.op.clone();
-    line.id = call.id.clone();
-    line.intent = call.digest;
-    line.actor = call.call.actor.0.clone();
-    line.context.surface = call.call.surface.clone();
-    line.authority = call.authority.0.clone();
-    line.tags = call.call.tags.iter().cloned().chain(draft.tags).collect();
-    line.body = draft.body;
-    with_record_digests(line)
-}
-
 /// How far `commit_some` came.
 enum Progress {
     Committed,
@@ -485,50 +425,4 @@ pub(crate) fn with_record_digests(mut line: Line) -> Line {
     line.state = state;
     line.root_hash = root_hash;
     line
-}
-
-/// A first guess of a line's size, never below the truth by more than the reserve.
-fn weight(draft: &Draft) -> usize {
-    let body: usize = draft.body.iter().map(|(k, v)| k.len() + rough(v) + 4).sum();
-    (body + 2_048).min(LINE_RESERVE)
-}
-
-fn rough(value: &Value) -> usize {
-    match value {
-        Value::String(s) => s.len() * 2 + 2,
-        Value::Array(items) => items.iter().map(|v| rough(v) + 1).sum::<usize>() + 2,
-        Value::Object(map) => map.iter().map(|(k, v)| k.len() + rough(v) + 4).sum::<usize>() + 2,
-        _ => 20,
-    }
-}
-
-fn other_intent(id: &str, group: &Group, scroll: &str) -> Refusal {
-    let what = format!("id {id} was used before, for another request ({scroll}/{})", group.first);
-    Refusal::conflict("id_used_for_other_intent", what).field("id").hint(
-        "Leave --id out to get a fresh one, or send the first request again to get its receipts.",
-    )
-}
-
-/// An engine may leave only what it declared.
-fn keeps_declaration(spec: &Spec, drafts: &[Draft]) -> Result<(), Fault> {
-    let broken = |what: String| {
-        Err(Fault {
-            retryable: false,
-            ..Fault::new("engine_broke_declaration", format!("{}: {what}", spec.verb))
-        })
-    };
-    if drafts.is_empty() {
-        return broken("it left no receipt".into());
-    }
-    for draft in drafts {
-        if !spec.types.contains(&draft.kind) {
-            return broken(format!("it left a {:?}, which it does not declare", draft.kind));
-        }
-        let stray =
-            draft.body.keys().find(|k| !spec.field(k).is_some_and(vm_contracts::Field::is_kept));
-        if let Some(key) = stray {
-            return broken(format!("its {} holds {key:?}, which it does not declare", draft.kind));
-        }
-    }
-    Ok(())
 }

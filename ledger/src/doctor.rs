@@ -6,6 +6,7 @@ use crate::fsck::{Finding, Level};
 use crate::guard::Guard;
 use crate::home::{KEYS, probe};
 use crate::keys::{ISSUER, Keys, LOG};
+use crate::openings::{KEYRING, OPENINGS_KEY};
 use crate::writer::Settings;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -44,6 +45,15 @@ pub fn doctor(home: &Path, guard: &Path, settings: Option<&Settings>) -> Vec<Fin
     permissions(&home.join(KEYS), 0o077, &mut findings);
     for key in [ISSUER, LOG] {
         permissions(&home.join(KEYS).join(key), 0o077, &mut findings);
+    }
+    let openings = home.join(OPENINGS_KEY);
+    if openings.exists() {
+        permissions(&openings, 0o077, &mut findings);
+    } else if home.join(KEYRING).exists() {
+        findings.push(
+            Finding::new(Level::Problem, OPENINGS_KEY, "it is gone, and private values were kept under it")
+                .hint("Put it back from a backup that holds keys. Receipts verify without it; their private values cannot be shown."),
+        );
     }
     findings.push(match Keys::load(&home.join(KEYS)) {
         Ok(keys) => keys_agree(home, &keys),

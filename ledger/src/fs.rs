@@ -38,12 +38,19 @@ pub trait Fs: Send + Sync {
     fn truncate(&self, path: &str, len: u64) -> io::Result<()>;
     /// Makes a file's content and length durable (fdatasync).
     fn sync(&self, path: &str) -> io::Result<()>;
-    /// Renames over what is there.
+    /// Renames over what is there. A directory takes its content along; no directory may stand under its new name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file; absent is fine.
     fn remove(&self, path: &str) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
+    /// Removes an empty directory; absent is fine.
+    fn remove_dir(&self, dir: &str) -> io::Result<()>;
+    /// Length of a regular file reached through no link, or `None` where there is nothing of that name. Anything else
+    /// under the name is refused with [`io::ErrorKind::InvalidInput`].
+    fn regular(&self, path: &str) -> io::Result<Option<u64>> {
+        self.len(path)
+    }
 }
 
 /// Replaces a small file so that after a crash either the old or the new content is there, whole.
@@ -214,8 +221,9 @@ impl Fs for Disk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut handles = self.handles();
-        handles.remove(from);
-        handles.remove(to);
+        // A handle under a directory that moves would write under a name that is another file's by then.
+        let below = format!("{from}/");
+        handles.retain(|path, _| path != from && path != to && !path.starts_with(&below));
         fs::rename(self.path(from), self.path(to))
     }
 
@@ -229,6 +237,36 @@ impl Fs for Disk {
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         File::open(self.path(dir))?.sync_all()
+    }
+
+    fn remove_dir(&self, dir: &str) -> io::Result<()> {
+        match fs::remove_dir(self.path(dir)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    fn regular(&self, path: &str) -> io::Result<Option<u64>> {
+        let absent = |e: io::Error| match e.kind() {
+            io::ErrorKind::NotFound => Ok(None),
+            _ => Err(e),
+        };
+        // A link anywhere on the way would lead out of the home.
+        for (cut, _) in path.match_indices('/') {
+            match fs::symlink_metadata(self.path(&path[..cut])) {
+                Ok(meta) if meta.is_dir() => {}
+                Ok(_) => {
+                    let what = format!("{} is not a folder of this home", &path[..cut]);
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+                }
+                Err(e) => return absent(e),
+            }
+        }
+        match fs::symlink_metadata(self.path(path)) {
+            Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
+            Ok(_) => Err(no_file_of_ours()),
+            Err(e) => absent(e),
+        }
     }
 }
 

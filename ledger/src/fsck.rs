@@ -1,12 +1,18 @@
 //! `vm fsck`: does everything in the home agree with everything else? Reads only.
 
+mod private;
+
 use crate::audit::{self, Progress, self_asserted_trust};
+use crate::clock::SystemEntropy;
 use crate::fs::Fs;
 use crate::guard::{Guard, SIGNED_STATE};
+use crate::openings::Openings;
 use crate::recover::QUARANTINE;
+use crate::run::{RunFolder, run_dir};
 use crate::segments::scroll_dir;
 use crate::writer::{Settings, root_path};
-use vm_contracts::Failure;
+use std::sync::Arc;
+use vm_contracts::{AnyEngine, Failure};
 use vm_scrolls::checkpoint::Checkpoint;
 use vm_scrolls::verdict::{Findings, Verdict};
 
@@ -59,8 +65,16 @@ impl Finding {
 }
 
 /// Verifies the lines under the home's own keys, then compares signed-state, ROOT files and leftovers with them.
-pub fn fsck(fs: &dyn Fs, settings: &Settings, progress: Progress<'_>) -> (Verdict, Vec<Finding>) {
+///
+/// Private values are checked for their openings with the home's own key; nothing of them is shown.
+pub fn fsck(
+    disk: &Arc<dyn Fs>,
+    settings: &Settings,
+    engines: &[&'static dyn AnyEngine],
+    progress: Progress<'_>,
+) -> (Verdict, Vec<Finding>) {
     let mut findings = Vec::new();
+    let fs = &**disk;
     let trust = match self_asserted_trust(fs) {
         Ok(trust) => trust,
         Err(e) => {
@@ -76,6 +90,11 @@ pub fn fsck(fs: &dyn Fs, settings: &Settings, progress: Progress<'_>) -> (Verdic
         Some(guard) => audit::verify_signed(fs, &trust, Some(guard), progress),
         None => audit::verify_home(fs, &trust, progress),
     };
+    let mut openings = Openings::new(disk.clone(), Arc::new(SystemEntropy), &settings.ledger);
+    for scroll in audit::scrolls(fs).unwrap_or_default() {
+        private::check(disk, &mut openings, engines, &scroll, &mut findings);
+    }
+    open_runs(fs, &mut findings);
     leftovers(fs, &mut findings);
     (verdict, findings)
 }
@@ -136,6 +155,28 @@ fn signed_state(
         findings.push(finding);
     }
     Some(guard)
+}
+
+/// Runs that wait for somebody; and folders that are none.
+fn open_runs(fs: &dyn Fs, findings: &mut Vec<Finding>) {
+    for scroll in fs.list("runs").unwrap_or_default() {
+        for id in fs.list(&format!("runs/{scroll}")).unwrap_or_default() {
+            let dir = run_dir(&scroll, &id);
+            let folder = RunFolder::new(fs, &dir);
+            let finding = match folder.contract().and_then(|_| folder.state()) {
+                Ok(state) => {
+                    let what = format!(
+                        "an open run, {}, last touched {}",
+                        state.status.word(),
+                        state.updated_at
+                    );
+                    Finding::new(Level::Note, dir.as_str(), what)
+                }
+                Err(failure) => Finding::new(Level::Problem, dir.as_str(), failure.to_string()),
+            };
+            findings.push(finding);
+        }
+    }
 }
 
 fn leftovers(fs: &dyn Fs, findings: &mut Vec<Finding>) {

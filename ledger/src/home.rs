@@ -3,10 +3,11 @@
 use crate::clock::{Entropy, SystemClock, SystemEntropy};
 use crate::fs::Disk;
 use crate::guard::SIGNED_STATE;
-use crate::keys::Keys;
+use crate::keys::{Keys, check_private};
 use crate::ledger::Ledger;
 use crate::lock::Lock;
 use crate::open::lay_out;
+use crate::openings::OPENINGS_KEY;
 use crate::writer::{Outside, Settings, Writer};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -14,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use vm_contracts::{AnyEngine, Failure, Fault, Gate, Refusal, RefusalKind};
+use vm_contracts::{AnyEngine, Failure, Fault, Gate, NoPorts, PortSource, Refusal, RefusalKind};
 
 /// Directory of keys and trust files.
 pub const KEYS: &str = "keys";
@@ -110,10 +111,22 @@ pub fn open(
     gate: Arc<dyn Gate>,
     wait: Duration,
 ) -> Result<Owned, Failure> {
+    open_with_ports(home, guard, settings, engines, (gate, Arc::new(NoPorts)), wait)
+}
+
+/// Like [`open`], for engines whose operations have effects: `ports` says what stands behind them.
+pub fn open_with_ports(
+    home: &Path,
+    guard: &Path,
+    settings: Settings,
+    engines: &'static [&'static dyn AnyEngine],
+    doors: (Arc<dyn Gate>, Arc<dyn PortSource>),
+    wait: Duration,
+) -> Result<Owned, Failure> {
     let lock = Lock::acquire(home, wait)?;
     make_private(guard).map_err(|e| io_fault("make", guard, &e))?;
     let guard_lock = Lock::acquire(guard, wait)?;
-    open_holding([lock, guard_lock], home, guard, settings, engines, gate)
+    open_holding([lock, guard_lock], home, guard, settings, engines, doors)
 }
 
 /// Opens a home whose locks are held: its own, and that of the guard directory, which a copy of the home would share.
@@ -123,15 +136,17 @@ pub(crate) fn open_holding(
     guard: &Path,
     settings: Settings,
     engines: &'static [&'static dyn AnyEngine],
-    gate: Arc<dyn Gate>,
+    (gate, ports): (Arc<dyn Gate>, Arc<dyn PortSource>),
 ) -> Result<Owned, Failure> {
     let keys = Keys::load(&home.join(KEYS))?;
+    check_private(&home.join(OPENINGS_KEY))?;
     let outside = Outside {
         fs: Arc::new(Disk::new(home, guard)),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         gate,
         engines,
+        ports,
     };
     let writer = Writer::open(outside, settings, keys)?;
     keep_public_keys(home, &writer)?;

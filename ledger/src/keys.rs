@@ -58,21 +58,48 @@ impl Keys {
     }
 }
 
+/// Reads the key of a person who acts at this ledger; refuses one that others on this machine could read.
+pub fn load_actor_key(path: &Path) -> Result<SecretKey, Failure> {
+    load(path)
+}
+
+/// Makes such a key in a new file (0600), synced; gives its DID.
+pub fn new_actor_key(path: &Path, entropy: &dyn Entropy) -> io::Result<String> {
+    let mut seed = [0u8; 32];
+    entropy.fill(&mut seed);
+    let key = SecretKey::from_seed(seed);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(key.to_pem().as_bytes())?;
+    file.sync_all()?;
+    Ok(key.did().to_owned())
+}
+
+/// Refuses a key file that others on this machine could read. A file that is not there is no key.
+pub(crate) fn check_private(path: &Path) -> Result<(), Failure> {
+    match fs::metadata(path) {
+        Ok(meta) => Ok(for_owner_only(path, &meta)?),
+        Err(_) => Ok(()),
+    }
+}
+
+fn for_owner_only(path: &Path, meta: &fs::Metadata) -> Result<(), Refusal> {
+    let mode = meta.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let shown = path.display();
+    let what = format!("the key {shown} may be read by others (mode {mode:o})");
+    Err(Refusal::new("key_permissions", RefusalKind::NotAllowed, what)
+        .hint(format!("Run: chmod 600 {shown}")))
+}
+
 fn load(path: &Path) -> Result<SecretKey, Failure> {
     let shown = path.display();
     let meta = fs::metadata(path).map_err(|e| {
         Fault::new("key_unreadable", format!("cannot read the key {shown}: {e}"))
             .hint("Put the key file back, or restore the home from a backup that holds its keys.")
     })?;
-    if meta.permissions().mode() & 0o077 != 0 {
-        let what = format!(
-            "the key {shown} may be read by others (mode {:o})",
-            meta.permissions().mode() & 0o777
-        );
-        return Err(Refusal::new("key_permissions", RefusalKind::NotAllowed, what)
-            .hint(format!("Run: chmod 600 {shown}"))
-            .into());
-    }
+    for_owner_only(path, &meta)?;
     let text = fs::read_to_string(path)
         .map_err(|e| Fault::new("key_unreadable", format!("cannot read the key {shown}: {e}")))?;
     SecretKey::from_pem(&text).map_err(|_| {

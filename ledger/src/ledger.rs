@@ -12,6 +12,7 @@ use vm_contracts::{
     AnyEngine, AnyState, Call, Export, Failure, Fault, History, Import, Refusal, Source, Term,
     Value, edge,
 };
+use vm_receipts::key::SecretKey;
 use vm_receipts::line::Line;
 use vm_receipts::moment::Moment;
 use vm_scrolls::tree::Hash;
@@ -140,6 +141,16 @@ impl Ledger {
         Ok(engine.import(view.state(), format, source)?)
     }
 
+    /// From now on, receipts of calls by this key's owner carry their own signature. The key is never kept.
+    pub fn sign_as(&self, key: SecretKey) {
+        self.writer().sign_as(key);
+    }
+
+    /// The key for ids of imported calls, see [`Source`].
+    pub fn import_key(&self) -> Result<[u8; 32], Failure> {
+        self.writer().openings().import_key()
+    }
+
     /// Visits the lines of a scroll from `from` on, bytes and parsed, until `visit` returns false.
     pub fn lines(
         &self,
@@ -187,7 +198,7 @@ pub struct Proven {
     pub checkpoint: String,
 }
 
-fn known_scroll<'a>(writer: &'a Writer, scroll: &str) -> Result<&'a Scroll, Refusal> {
+pub(crate) fn known_scroll<'a>(writer: &'a Writer, scroll: &str) -> Result<&'a Scroll, Refusal> {
     writer.scrolls.get(scroll).ok_or_else(|| {
         let known: Vec<_> = writer.scrolls.keys().cloned().collect();
         Refusal::not_found("unknown_scroll", format!("this ledger has no scroll {scroll:?}")).hint(
@@ -343,10 +354,54 @@ impl History for Walk<'_> {
             let fits = terms.iter().all(|t| satisfies(line, t));
             !fits || visit(line)
         })
-        .map_err(|failure| match failure {
-            Failure::Fault(fault) => fault,
-            other => Fault { retryable: false, ..Fault::new("line_unreadable", other.to_string()) },
+        .map_err(unreadable)
+    }
+
+    fn scan_opened(
+        &mut self,
+        terms: &[Term],
+        visit: &mut dyn FnMut(&Line, &Map<String, Value>) -> bool,
+    ) -> Result<(), Fault> {
+        let mut failed = None;
+        walk(self.writer, self.scroll, 0, self.size, &mut |_, line| {
+            if !terms.iter().all(|t| satisfies(line, t)) {
+                return true;
+            }
+            match opened_or_none(self.writer.opened(line)) {
+                Ok(opened) => visit(line, &opened),
+                Err(failure) => {
+                    failed = Some(failure);
+                    false
+                }
+            }
         })
+        .map_err(unreadable)?;
+        failed.map_or(Ok(()), |failure| Err(unreadable(failure)))
+    }
+
+    fn opened(&mut self, line: &Line) -> Result<Map<String, Value>, Fault> {
+        opened_or_none(self.writer.opened(line)).map_err(unreadable)
+    }
+}
+
+/// Without its keys a home has no private values to show; what is public goes on being answered.
+fn opened_or_none(
+    opened: Result<Map<String, Value>, Failure>,
+) -> Result<Map<String, Value>, Failure> {
+    match opened {
+        Err(failure) if is_keyless(failure.code()) => Ok(Map::new()),
+        other => other,
+    }
+}
+
+fn is_keyless(code: &str) -> bool {
+    matches!(code, "openings_key_missing" | "openings_page_key_missing")
+}
+
+fn unreadable(failure: Failure) -> Fault {
+    match failure {
+        Failure::Fault(fault) => fault,
+        other => Fault { retryable: false, ..Fault::new("line_unreadable", other.to_string()) },
     }
 }
 

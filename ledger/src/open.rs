@@ -5,6 +5,7 @@ use crate::clock::Reading;
 use crate::fs::Fs;
 use crate::guard::{Guard, Signed};
 use crate::keys::Keys;
+use crate::openings::Openings;
 use crate::recover::{Recovered, recover};
 use crate::scroll::Scroll;
 use crate::segments::{SEGMENT_LINES, Segments};
@@ -13,7 +14,7 @@ use crate::writer::{CLOCK, Outside, RESERVE, RESERVE_BYTES, Settings, Writer, ro
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use vm_contracts::{AnyEngine, Corrupt, Failure, Fault, Refusal, RefusalKind};
 use vm_receipts::key::PublicKey;
 use vm_receipts::moment::Moment;
@@ -70,6 +71,8 @@ impl Writer {
         writer.publish_or_go_on_reading()?;
         writer.finish_accepted_cuts()?;
         writer.keep_reserve();
+        writer.keep_openings_key()?;
+        writer.recover_runs()?;
         Ok(writer)
     }
 
@@ -82,7 +85,10 @@ impl Writer {
         guard: Guard,
     ) -> Self {
         let issuer_did = keys.issuer.public().did();
+        let openings = Openings::new(outside.fs.clone(), outside.entropy.clone(), &settings.ledger);
         Self {
+            ports: outside.ports,
+            openings: Arc::new(Mutex::new(openings)),
             fs: outside.fs,
             store,
             segments: None,
@@ -94,6 +100,7 @@ impl Writer {
             settings,
             keys,
             issuer_did,
+            signers: BTreeMap::new(),
             scrolls: BTreeMap::new(),
             guard,
             notes: BTreeMap::new(),
@@ -248,6 +255,24 @@ impl Writer {
         let (uptime_ms, boot) =
             (before["uptime_ms"].as_u64()?, before["boot"].as_str()?.to_owned());
         Some(Reading { wall, uptime_ms, boot })
+    }
+
+    /// The key of private values is there before the first of them, so that planning writes nothing. A key that is gone
+    /// stops nobody who does not need it.
+    fn keep_openings_key(&mut self) -> Result<(), Failure> {
+        let hides = |e: &&'static dyn AnyEngine| e.operations().iter().any(|s| s.hides_anything());
+        if !self.engines.iter().any(hides) {
+            return Ok(());
+        }
+        let made = self.openings().ensure_key();
+        match made {
+            Err(lost @ Failure::Lost(_)) => Err(lost),
+            Err(failure) => {
+                self.messages.push(failure.to_string());
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Keeps space for the way out of a full disk; without room for it there is nothing to keep.

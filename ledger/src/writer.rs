@@ -6,6 +6,7 @@ use crate::fs::{Fs, replace};
 use crate::guard::{Guard, SIGNED_STATE, Signed};
 use crate::home::KEYS;
 use crate::keys::{ISSUER, Keys, LOG};
+use crate::openings::Openings;
 use crate::recover::{Damage, is_full, sealed_here};
 use crate::scroll::Scroll;
 use crate::segments::Segments;
@@ -13,12 +14,13 @@ use crate::store::Store;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use vm_contracts::{
-    AnyEngine, Corrupt, Failure, Fault, Gate, Lost, Map, Refusal, RefusalKind, Value,
+    AnyEngine, Corrupt, Failure, Fault, Gate, Lost, Map, PortSource, Refusal, RefusalKind, Value,
 };
-use vm_receipts::intent;
-use vm_receipts::key::PublicKey;
+use vm_receipts::digest::Blake3;
+use vm_receipts::intent::{self, ActorProof};
+use vm_receipts::key::{PublicKey, SecretKey};
 use vm_receipts::line::{Line, Part, Prev};
 use vm_receipts::moment::Moment;
 use vm_scrolls::checkpoint::Checkpoint;
@@ -67,6 +69,8 @@ pub struct Outside {
     pub gate: Arc<dyn Gate>,
     /// The engines.
     pub engines: &'static [&'static dyn AnyEngine],
+    /// What stands behind the ports of operations.
+    pub ports: Arc<dyn PortSource>,
 }
 
 /// What a committed call is answered with.
@@ -96,9 +100,14 @@ pub struct Writer {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) engines: &'static [&'static dyn AnyEngine],
+    pub(crate) ports: Arc<dyn PortSource>,
+    /// Openings of private values; shared with executors, which leave private files while nobody holds the writer.
+    pub(crate) openings: Arc<Mutex<Openings>>,
     pub(crate) settings: Settings,
     pub(crate) keys: Keys,
     pub(crate) issuer_did: String,
+    /// Keys of actors who are at this ledger in person, by their DID: their calls carry an `actor_proof`.
+    pub(crate) signers: BTreeMap<String, SecretKey>,
     pub(crate) scrolls: BTreeMap<String, Scroll>,
     /// Highest size and root signed; ahead of its files by at most what is in `unpublished`.
     pub(crate) guard: Guard,
@@ -243,6 +252,17 @@ impl Writer {
             "node": self.settings.node,
         });
         body.as_object().cloned().expect("an object was written above")
+    }
+
+    /// From now on, calls of this key's owner are signed with it. The key is never kept.
+    pub(crate) fn sign_as(&mut self, key: SecretKey) {
+        self.signers.insert(key.did().to_owned(), key);
+    }
+
+    /// The actor's own signature over an intent, where the actor's key is at hand.
+    pub(crate) fn actor_proof(&self, actor: &str, id: &str, intent: &Blake3) -> Option<ActorProof> {
+        let key = self.signers.get(actor)?;
+        Some(ActorProof::sign(key, &self.settings.ledger, id, intent))
     }
 
     /// The line of log.vkey for a scroll.

@@ -207,7 +207,7 @@ fn check(leaves: &[Leaf]) -> Result<(), BundleError> {
     Ok(())
 }
 
-fn path_is_plain(path: &str) -> bool {
+pub(crate) fn path_is_plain(path: &str) -> bool {
     path.len() <= PATH_MAX
         && !path.chars().any(|letter| letter.is_control() || letter == '\\')
         && path.split('/').all(|part| !matches!(part, "" | "." | ".."))

@@ -8,6 +8,7 @@
 //! a line is part of one: a line proves nothing without inclusion under a checkpoint.
 
 pub mod bundle;
+pub mod case;
 pub mod digest;
 mod hex;
 pub mod integrity;

@@ -1,7 +1,13 @@
-//! The reserved form of private fields (RFC 9901): what may stand in a line in place of a value.
+//! Private fields (RFC 9901): what may stand in a line in place of a value, and what opens it.
 //!
-//! Openings, decoys and erasure are not here. This module knows the digests and refuses what would make the reading of
-//! a line under RFC 9901 ambiguous.
+//! A [`Disclosure`] is the salted value outside the line; its digest stands inside. [`reveal`] puts values back into a
+//! document and refuses whatever does not belong there. Where openings are kept, and decoys and erasure, are not here.
+
+mod disclosure;
+mod reveal;
+
+pub use disclosure::{DISCLOSURE_BYTES_MAX, Disclosure, SALT_BYTES_MIN};
+pub use reveal::{RevealError, Revealed, digests, reveal};
 
 use std::fmt;
 
@@ -9,6 +15,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use sha2::Digest;
+
+use crate::json::JsonError;
 
 /// Name of the member that holds the digests of private fields, at the top of a body only.
 pub const SD: &str = "_sd";
@@ -31,6 +39,18 @@ pub enum SdError {
     Order,
     /// A reserved name is used as a field name.
     Reserved(&'static str),
+    /// A disclosure is longer than [`DISCLOSURE_BYTES_MAX`].
+    DisclosureTooLong,
+    /// A disclosure is not base64url without padding in its one spelling.
+    DisclosureEncoding,
+    /// A disclosure does not hold strict JSON, or its value lies outside it.
+    DisclosureJson(JsonError),
+    /// A disclosure is neither `[salt, name, value]` nor `[salt, value]`.
+    DisclosureShape,
+    /// The salt is not base64url of at least 16 bytes.
+    DisclosureSalt,
+    /// The name of a field is not snake_case of at most 64 bytes.
+    DisclosureName,
 }
 
 impl SdError {
@@ -41,6 +61,12 @@ impl SdError {
             SdError::NotADigest => "sd_not_a_digest",
             SdError::Order => "sd_order",
             SdError::Reserved(_) => "sd_reserved_name",
+            SdError::DisclosureTooLong => "sd_disclosure_too_long",
+            SdError::DisclosureEncoding => "sd_disclosure_encoding",
+            SdError::DisclosureJson(_) => "sd_disclosure_json",
+            SdError::DisclosureShape => "sd_disclosure_shape",
+            SdError::DisclosureSalt => "sd_disclosure_salt",
+            SdError::DisclosureName => "sd_disclosure_name",
         }
     }
 }
@@ -54,6 +80,22 @@ impl fmt::Display for SdError {
             }
             SdError::Order => f.write_str("the digests in _sd are strictly ascending"),
             SdError::Reserved(name) => write!(f, "the field name {name} is reserved"),
+            SdError::DisclosureTooLong => {
+                write!(f, "a disclosure has at most {DISCLOSURE_BYTES_MAX} bytes")
+            }
+            SdError::DisclosureEncoding => {
+                f.write_str("a disclosure is base64url without padding, in its one spelling")
+            }
+            SdError::DisclosureJson(error) => write!(f, "the disclosure's JSON: {error}"),
+            SdError::DisclosureShape => {
+                f.write_str("a disclosure holds [salt, name, value] or [salt, value]")
+            }
+            SdError::DisclosureSalt => {
+                write!(f, "a salt is base64url of at least {SALT_BYTES_MIN} bytes")
+            }
+            SdError::DisclosureName => {
+                f.write_str("a private field's name is snake_case of at most 64 bytes")
+            }
         }
     }
 }
@@ -148,81 +190,6 @@ fn check_digest(text: &str) -> Result<(), SdError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    const DIGEST: &str = "UQZkM7JcrihuL46DORYWQ5JLkD7SkHfBSmrvkZRXC0A";
-    const LATER: &str = "w66X6RjW7FS4b8gsgpg68TUrTHIEvvCRoq2fNnOkbWk";
-
-    fn body(value: Value) -> Result<(), SdError> {
-        check_body(value.as_object().expect("an object"))
-    }
-
-    #[test]
-    fn the_worked_example_is_met() {
-        let array = r#"["8g-ppak1NMCjOCl0Zgu6QPCVLhsdEFcLbZpYIUyTMh0","full_name","Ada Lovelace"]"#;
-        let disclosure = URL_SAFE_NO_PAD.encode(array);
-        assert_eq!(
-            disclosure,
-            "WyI4Zy1wcGFrMU5NQ2pPQ2wwWmd1NlFQQ1ZMaHNkRUZjTGJacFlJVXlUTWgwIiwiZnVsbF9uYW1lIiwiQWRhIExvdmVsYWNlIl0"
-        );
-        assert_eq!(disclosure_digest(&disclosure), DIGEST);
-    }
-
-    #[test]
-    fn the_example_of_rfc_9901_is_met() {
-        // RFC 9901 s4.2.3: the disclosure of family_name.
-        let disclosure = "WyJfMjZiYzRMVC1hYzZxMktJNmNCVzVlcyIsICJmYW1pbHlfbmFtZSIsICJNw7ZiaXVzIl0";
-        assert_eq!(disclosure_digest(disclosure), "X9yH0Ajrdm1Oij4tWso9UzzKJvPoDxwmuEcO3XAdRC0");
-    }
-
-    #[test]
-    fn digests_stand_strictly_ascending() {
-        assert_eq!(check_sd(&json!([DIGEST, LATER])), Ok(()));
-        assert_eq!(check_sd(&json!([LATER, DIGEST])), Err(SdError::Order));
-        assert_eq!(check_sd(&json!([DIGEST, DIGEST])), Err(SdError::Order));
-        for wrong in [json!([]), json!(DIGEST), json!([1]), json!({}), json!(null)] {
-            assert_eq!(check_sd(&wrong), Err(SdError::NotAnArray), "{wrong}");
-        }
-        assert_eq!(check_sd(&json!(vec![DIGEST; SD_MAX + 1])), Err(SdError::NotAnArray));
-    }
-
-    #[test]
-    fn a_digest_has_one_spelling() {
-        for wrong in [
-            "",
-            &DIGEST[1..],
-            &format!("{DIGEST}="),
-            &format!("{DIGEST}A"),
-            &DIGEST.replace('Q', "+"),
-            // The last character carries two bits that must be zero.
-            &format!("{}B", &DIGEST[..42]),
-            &"é".repeat(22),
-        ] {
-            assert_eq!(check_sd(&json!([wrong])), Err(SdError::NotADigest), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn reserved_names_stand_only_where_they_belong() {
-        assert_eq!(body(json!({"_sd": [DIGEST], "n": 1, "list": [{"...": DIGEST}, 2]})), Ok(()));
-        assert_eq!(body(json!({"a": {"b": [[{"...": DIGEST}]]}})), Ok(()));
-        for (wrong, error) in [
-            (json!({"a": {"_sd": [DIGEST]}}), SdError::Reserved(SD)),
-            (json!({"a": [{"_sd": [DIGEST]}]}), SdError::Reserved(SD)),
-            (json!({"_sd_alg": "sha-256"}), SdError::Reserved(SD_ALG)),
-            (json!({"a": [{"_sd_alg": "sha-256"}]}), SdError::Reserved(SD_ALG)),
-            (json!({"...": DIGEST}), SdError::Reserved(ITEM)),
-            (json!({"a": {"...": DIGEST}}), SdError::Reserved(ITEM)),
-            (json!({"a": [{"...": DIGEST, "b": 1}]}), SdError::Reserved(ITEM)),
-            (json!({"a": [{"...": 1}]}), SdError::NotADigest),
-            (json!({"a": [{"...": "short"}]}), SdError::NotADigest),
-        ] {
-            assert_eq!(body(wrong.clone()), Err(error), "{wrong}");
-        }
-        let public = json!({"a": [{"...": DIGEST}]});
-        let verdict = check_public(public.as_object().expect("an object"));
-        assert_eq!(verdict, Err(SdError::Reserved(ITEM)));
-    }
-}
+mod opening_tests;
+#[cfg(test)]
+mod tests;

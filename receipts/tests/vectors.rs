@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 use vm_receipts::integrity::{sign_document, verify_document};
 use vm_receipts::json::{canonical, canonical_general, check_canonical, parse};
-use vm_receipts::private::disclosure_digest;
+use vm_receipts::private::{Disclosure, RevealError, disclosure_digest, reveal};
 use vm_receipts::{PublicKey, SecretKey};
 
 /// The folder of one suite; `None` (said aloud) when it is not there.
@@ -178,6 +178,104 @@ fn the_export_examples_verify_and_the_tampered_one_does_not() {
         let digest = disclosure_digest(disclosure.as_str().expect("a string"));
         assert!(digests.contains(&Value::from(digest)), "{name}");
     }
+}
+
+#[test]
+fn the_export_example_reveals_what_was_disclosed_and_no_forgery() {
+    let Some(folder) = suite("exports/vaultmesh-example") else { return };
+    let body = map(json(&folder, "receipt-3.json")["body"].clone());
+    let all: Vec<Disclosure> = map(json(&folder, "disclosures.json"))
+        .values()
+        .map(|text| Disclosure::parse(text.as_str().expect("a string")).expect("published"))
+        .collect();
+    let shown = reveal(&body, &all).expect("they belong to it");
+    assert_eq!(shown.document["full_name"], "Ada Lovelace");
+    assert_eq!((shown.disclosed, shown.withheld), (vec!["email".into(), "full_name".into()], 1));
+    // RFC 9901 s7.1 demands both; sd-jwt 0.10.4 takes the forgery silently.
+    let forged = Disclosure::field(&[1; 32], "email", &"eve@example.org".into()).expect("plain");
+    let with = |more: &Disclosure| reveal(&body, &[all.clone(), vec![more.clone()]].concat());
+    assert_eq!(with(&forged), Err(RevealError::Unmatched(2)));
+    assert_eq!(with(&all[0]), Err(RevealError::Repeated(2)));
+}
+
+/// The issuer's side of a specification of the SD-JWT reference: what is marked `!sd` goes behind a digest.
+struct Hider {
+    made: Vec<Disclosure>,
+}
+
+impl Hider {
+    fn disclosure(&mut self, name: Option<&str>, value: Value) -> Value {
+        use base64::Engine as _;
+        let encoder = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let salt = encoder.encode([self.made.len() as u8; 32]);
+        let array = match name {
+            Some(name) => Value::from(vec![salt.into(), name.into(), value]),
+            None => Value::from(vec![salt.into(), value]),
+        };
+        let text = encoder.encode(array.to_string());
+        let made = Disclosure::parse_general(&text).expect("a general disclosure");
+        let digest = Value::from(made.digest());
+        self.made.push(made);
+        digest
+    }
+
+    fn object(&mut self, members: &[(&str, bool, Value)]) -> Value {
+        let (mut object, mut digests) = (Map::new(), Vec::new());
+        for (name, hidden, value) in members {
+            match hidden {
+                true => digests.push(self.disclosure(Some(name), value.clone())),
+                false => drop(object.insert((*name).to_owned(), value.clone())),
+            }
+        }
+        if !digests.is_empty() {
+            object.insert("_sd".to_owned(), Value::from(digests));
+        }
+        Value::Object(object)
+    }
+
+    fn given(&self, names: &[&str]) -> Vec<Disclosure> {
+        let wanted = |one: &&Disclosure| one.name().is_some_and(|name| names.contains(&name));
+        self.made.iter().filter(wanted).cloned().collect()
+    }
+}
+
+/// `simple_structured.specification.yml` and `address_only_recursive.specification.yml`, values retyped.
+#[test]
+fn the_structured_specifications_of_the_sd_jwt_reference_are_revealed() {
+    let parts = [
+        ("street_address", true, "東京都港区芝公園４丁目２−８".into()),
+        ("locality", true, "東京都".into()),
+        ("region", true, "港区".into()),
+        ("country", true, "JP".into()),
+    ];
+    let mut hider = Hider { made: Vec::new() };
+    let address = hider.object(&parts);
+    let payload = map(hider.object(&[
+        ("given_name", true, "太郎".into()),
+        ("address", false, address.clone()),
+        ("birthdate", false, "1940-01-01".into()),
+    ]));
+    let shown = reveal(&payload, &hider.given(&["region", "country"])).expect("they belong");
+    assert_eq!(shown.document["address"], serde_json::json!({"region": "港区", "country": "JP"}));
+    assert_eq!((shown.disclosed.len(), shown.withheld), (2, 3));
+
+    let mut hider = Hider { made: Vec::new() };
+    let address = hider.object(&parts);
+    let payload = map(hider.object(&[
+        ("sub", false, "6c5c0a49-b589-431d-bae7-219122a9ec2c".into()),
+        ("address", true, address),
+    ]));
+    let nothing = reveal(&payload, &[]).expect("nothing to refuse");
+    assert_eq!((nothing.document.len(), nothing.withheld), (1, 1), "the parts do not even show");
+    let parent = hider.given(&["address", "locality"]);
+    let shown = reveal(&payload, &parent).expect("they belong");
+    assert_eq!(shown.document["address"], serde_json::json!({"locality": "東京都"}));
+    assert_eq!(
+        (shown.disclosed, shown.withheld),
+        (vec!["address.locality".into(), "address".into()], 3)
+    );
+    let orphan = reveal(&payload, &hider.given(&["locality"]));
+    assert_eq!(orphan, Err(RevealError::Unmatched(0)));
 }
 
 /// Past the test harness, which keeps what a passing test prints to itself: what was skipped must be seen.

@@ -1,35 +1,46 @@
 //! `PROOF.json`: one receipt line with everything an outsider needs to check it offline.
 //!
-//! The file has one spelling (RFC 8785 and a line feed), so any changed byte shows. Whatever it carries
-//! beyond line, inclusion and checkpoint belongs to later versions and is refused here, not skipped.
+//! The file has one spelling (RFC 8785 and a line feed), so any changed byte shows. Beside line, inclusion
+//! and checkpoint it may name the files of the case and open private values. Anchors belong to a later
+//! version and are refused here, not skipped.
 
 use std::fmt;
 
 use serde_json::{Map, Value, json};
+use vm_receipts::case::{self, PrivateOutput};
 use vm_receipts::json;
+use vm_receipts::private::Disclosure;
 
 use crate::base64;
-use crate::note::NOTE_BYTES_MAX;
 use crate::tree::Hash;
 
+mod case_files;
 mod check;
+mod entry;
+mod opened;
 
 pub use check::{verify, verify_bytes};
+pub use entry::{Branch, Entry};
 
 /// Name of the file in a case folder.
 pub const FILE_NAME: &str = "PROOF.json";
 /// Format version.
 pub const VERSION: u64 = 1;
-/// Longest file that is read, in bytes: a note and a line, every byte of them escaped.
-pub const PROOF_BYTES_MAX: usize = 2 * NOTE_BYTES_MAX;
+/// Longest file that is read, in bytes: a note and a line with every byte escaped are two million, the rest
+/// is for the files of a case and disclosures.
+pub const PROOF_BYTES_MAX: usize = 8 << 20;
 /// Most inclusion hashes, from the largest tree.
 pub const HASHES_MAX: usize = 63;
+/// Most files of a case in one proof.
+pub const BUNDLE_MAX: usize = 16_384;
+/// Most disclosures in one proof.
+pub const DISCLOSURES_MAX: usize = 4_096;
 
 /// Why a proof file was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProofFileError {
-    /// Longer than 2,000,000 bytes.
+    /// Longer than [`PROOF_BYTES_MAX`].
     TooLong,
     /// Not strict JSON.
     Json {
@@ -123,8 +134,8 @@ pub struct Inclusion {
     pub hashes: Vec<Hash>,
 }
 
-/// A proof of one receipt, version 1. `bundle`, `anchors` and `disclosures` are empty in this version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A proof of one receipt, version 1. `anchors` is empty in this version.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Proof {
     /// The exact text of the receipt line, without its line feed.
     pub line: String,
@@ -132,33 +143,95 @@ pub struct Proof {
     pub inclusion: Inclusion,
     /// The signed checkpoint, a whole note.
     pub checkpoint: String,
+    /// Files of the case: all of them, or some with their paths in the bundle's tree. Empty for a record.
+    pub bundle: Vec<Entry>,
+    /// Openings of private values, each the string that is hashed.
+    pub disclosures: Vec<String>,
+}
+
+/// Disclosures hold what somebody kept private; `Debug` says how many there are.
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proof")
+            .field("line", &self.line)
+            .field("inclusion", &self.inclusion)
+            .field("checkpoint", &self.checkpoint)
+            .field("bundle", &self.bundle)
+            .field("disclosures", &self.disclosures.len())
+            .finish()
+    }
 }
 
 impl Proof {
-    /// A proof from its parts.
+    /// A proof from its parts, without files and disclosures.
     #[must_use]
     pub fn new(line: String, index: u64, hashes: Vec<Hash>, checkpoint: String) -> Self {
-        Self { line, inclusion: Inclusion { index, hashes }, checkpoint }
+        let inclusion = Inclusion { index, hashes };
+        Self { line, inclusion, checkpoint, bundle: Vec::new(), disclosures: Vec::new() }
+    }
+
+    /// The proof with these files of the case, brought into the order of their paths.
+    ///
+    /// All of them without a branch, or some of them each with its branch.
+    #[must_use]
+    pub fn with_bundle(mut self, mut entries: Vec<Entry>) -> Self {
+        entries.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+        self.bundle = entries;
+        self
+    }
+
+    /// The proof with these disclosures, in this order.
+    #[must_use]
+    pub fn with_disclosures(mut self, disclosures: Vec<String>) -> Self {
+        self.disclosures = disclosures;
+        self
+    }
+
+    /// What the proof says of the file at this path of the case, so that a local copy can be compared with it.
+    #[must_use]
+    pub fn artifact(&self, path: &str) -> Option<&Entry> {
+        self.bundle.iter().find(|entry| entry.path == path)
+    }
+
+    /// The private outputs that this proof opens: the path of the stub and what it stands for.
+    ///
+    /// Worth something only when the proof verifies.
+    #[must_use]
+    pub fn private_outputs(&self) -> Vec<(&str, PrivateOutput)> {
+        let opened: Vec<Disclosure> =
+            self.disclosures.iter().filter_map(|text| Disclosure::parse(text).ok()).collect();
+        let stubs = self.bundle.iter().filter(|entry| case::is_stub_path(&entry.path));
+        stubs
+            .filter_map(|entry| {
+                let digest = case::parse_stub(entry.content.as_deref()?.as_bytes()).ok()?;
+                let opening = opened.iter().find(|opening| opening.digest() == digest)?;
+                Some((entry.path.as_str(), PrivateOutput::of(opening).ok()?))
+            })
+            .collect()
     }
 
     /// The file: canonical JSON and a line feed. The same proof gives the same bytes.
     ///
+    /// It does not check what [`Proof::parse`] checks; a writer of bundles and disclosures parses what it
+    /// wrote.
+    ///
     /// # Panics
-    /// When `index` is above 2^53−1, which no receipt's `seq` can be.
+    /// When `index` or a size in the bundle is above 2^53−1, which no receipt's `seq` or case can have.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let hashes: Vec<String> = self.inclusion.hashes.iter().map(base64::encode).collect();
+        let bundle: Vec<Value> = self.bundle.iter().map(Entry::to_value).collect();
         let value = json!({
             "v": VERSION,
             "line": self.line,
-            "bundle": [],
+            "bundle": bundle,
             "inclusion": {"index": self.inclusion.index, "hashes": hashes},
             "checkpoint": self.checkpoint,
             "anchors": [],
-            "disclosures": [],
+            "disclosures": self.disclosures,
         });
         let mut bytes =
-            json::canonical(&value).expect("strings and an index below 2^53 always encode");
+            json::canonical(&value).expect("strings and numbers below 2^53 always encode");
         bytes.push(b'\n');
         bytes
     }
@@ -175,14 +248,16 @@ impl Proof {
         if members.take("v")? != json!(VERSION) {
             return Err(ProofFileError::Unsupported { pointer: "/v".to_owned() });
         }
+        members.empty("anchors")?;
         let line = members.text("line")?;
         let checkpoint = members.text("checkpoint")?;
         let inclusion = Inclusion::from_value(members.take("inclusion")?)?;
-        for name in ["bundle", "anchors", "disclosures"] {
-            members.empty(name)?;
-        }
+        let bundle = members.list("bundle", BUNDLE_MAX, "at most 16384 files")?;
+        let bundle = entry::from_values(bundle)?;
+        let disclosures = members.list("disclosures", DISCLOSURES_MAX, "at most 4096 strings")?;
+        let disclosures = texts(disclosures)?;
         members.end()?;
-        let proof = Self { line, inclusion, checkpoint };
+        let proof = Self { line, inclusion, checkpoint, bundle, disclosures };
         let canonical = proof.to_bytes();
         if canonical != bytes {
             let same = canonical.iter().zip(bytes).take_while(|(a, b)| a == b).count();
@@ -190,6 +265,17 @@ impl Proof {
         }
         Ok(proof)
     }
+}
+
+fn texts(values: Vec<Value>) -> Result<Vec<String>, ProofFileError> {
+    let text = |(n, value)| match value {
+        Value::String(text) => Ok(text),
+        _ => {
+            let pointer = format!("/disclosures/{n}");
+            Err(ProofFileError::Member { pointer, expected: "a string" })
+        }
+    };
+    values.into_iter().enumerate().map(text).collect()
 }
 
 impl Inclusion {
@@ -213,14 +299,15 @@ impl Inclusion {
 /// The members of one object, taken out one by one, so that none is overlooked.
 struct Members {
     map: Map<String, Value>,
-    pointer: &'static str,
+    pointer: String,
 }
 
 impl Members {
-    fn of(value: Value, pointer: &'static str) -> Result<Self, ProofFileError> {
+    fn of(value: Value, pointer: impl Into<String>) -> Result<Self, ProofFileError> {
+        let pointer = pointer.into();
         match value {
             Value::Object(map) => Ok(Self { map, pointer }),
-            _ => Err(ProofFileError::Member { pointer: pointer.to_owned(), expected: "an object" }),
+            _ => Err(ProofFileError::Member { pointer, expected: "an object" }),
         }
     }
 
@@ -236,6 +323,18 @@ impl Members {
         match self.take(name)? {
             Value::String(text) => Ok(text),
             _ => Err(self.fault(name, "a string")),
+        }
+    }
+
+    fn list(
+        &mut self,
+        name: &str,
+        most: usize,
+        expected: &'static str,
+    ) -> Result<Vec<Value>, ProofFileError> {
+        match self.take(name)? {
+            Value::Array(list) if list.len() <= most => Ok(list),
+            _ => Err(self.fault(name, expected)),
         }
     }
 

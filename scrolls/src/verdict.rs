@@ -78,6 +78,12 @@ pub struct Verdict {
     pub missing: Vec<String>,
     /// What this check does not look at.
     pub not_checked: Vec<String>,
+    /// Private values that were opened, by name: `email`, `state.json: note`. None when something is contradicted.
+    pub disclosed: Vec<String>,
+    /// How many private values nobody opened. Decoys look the same.
+    pub withheld: usize,
+    /// Disclosures that open nothing here.
+    pub mismatch: Vec<String>,
     /// Whether the keys came from the home that is being checked.
     pub self_asserted: bool,
     /// One sentence.
@@ -115,6 +121,9 @@ impl Verdict {
             "still_provable": self.still_provable,
             "missing": self.missing,
             "not_checked": self.not_checked,
+            "disclosed": self.disclosed,
+            "withheld": self.withheld,
+            "mismatch": self.mismatch,
             "self_asserted": self.self_asserted,
             "summary": self.summary,
         })
@@ -129,6 +138,9 @@ pub struct Findings {
     still_provable: Vec<String>,
     missing: Vec<String>,
     not_checked: Vec<String>,
+    disclosed: Vec<String>,
+    withheld: usize,
+    mismatch: Vec<String>,
 }
 
 impl Findings {
@@ -167,6 +179,21 @@ impl Findings {
         self.not_checked.push(what.into());
     }
 
+    /// Private values that were opened, by name.
+    pub fn disclosed(&mut self, names: impl IntoIterator<Item = String>) {
+        self.disclosed.extend(names);
+    }
+
+    /// Private values that nobody opened. They do not spoil a verdict, and it says that they were not seen.
+    pub fn withheld(&mut self, values: usize) {
+        self.withheld += values;
+    }
+
+    /// A disclosure that opens nothing.
+    pub fn mismatch(&mut self, which: impl Into<String>) {
+        self.mismatch.push(which.into());
+    }
+
     /// The outcome so far.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -181,8 +208,17 @@ impl Findings {
 
     /// The verdict; `about` names what was checked.
     #[must_use]
-    pub fn verdict(self, about: &str, self_asserted: bool) -> Verdict {
+    pub fn verdict(mut self, about: &str, self_asserted: bool) -> Verdict {
         let outcome = self.outcome();
+        if outcome == Outcome::Tampered {
+            // Nothing is known of the values behind a line or digest that is not what was sealed.
+            (self.disclosed, self.withheld) = (Vec::new(), 0);
+        }
+        match self.withheld {
+            0 => {}
+            1 => self.not_checked("1 private value not seen"),
+            values => self.not_checked(format!("{values} private values not seen")),
+        }
         let last = match outcome {
             Outcome::Tampered => {
                 let bad = self.claims.iter().find(|claim| {
@@ -205,6 +241,9 @@ impl Findings {
             still_provable,
             missing: self.missing,
             not_checked: self.not_checked,
+            disclosed: self.disclosed,
+            withheld: self.withheld,
+            mismatch: self.mismatch,
             self_asserted,
             summary,
         }

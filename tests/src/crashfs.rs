@@ -15,7 +15,7 @@ mod image;
 pub use image::{BLOCK, Image, crash_states};
 
 use crate::world::Dice;
-use image::{Change, Node, missing};
+use image::{Change, Node, below, missing};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use vm_ledger::fs::{Fs, parent};
@@ -290,7 +290,17 @@ impl Fs for CrashFs {
         let mut inside = self.change_call();
         inside.count("rename", from)?;
         let node = inside.image.names.get(from).copied().ok_or_else(|| missing(from))?;
-        inside.image.change(Change::Move(from.to_owned(), to.to_owned(), node));
+        let taken = inside.image.names.get(to) == Some(&Node::Directory)
+            || (node == Node::Directory && inside.image.names.contains_key(to));
+        if taken {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{to} is there")));
+        }
+        let above = parent(to);
+        if !above.is_empty() && inside.image.names.get(above) != Some(&Node::Directory) {
+            return Err(missing(above));
+        }
+        let (from, to) = (from.to_owned(), to.to_owned());
+        inside.image.change(Change::Move { from, to, node, synced: None });
         Ok(())
     }
 
@@ -311,12 +321,24 @@ impl Fs for CrashFs {
         if !dir.is_empty() && image.names.get(dir) != Some(&Node::Directory) {
             return Err(missing(dir));
         }
-        let (now, later) = std::mem::take(&mut image.waiting)
-            .into_iter()
-            .partition(|change: &Change| change.directory() == dir);
-        image.waiting = later;
-        let now: Vec<Change> = now;
-        now.iter().for_each(|change| change.apply(Arc::make_mut(&mut image.held)));
+        for mut change in std::mem::take(&mut image.waiting) {
+            match change.settles(dir) {
+                true => change.apply(Arc::make_mut(&mut image.held)),
+                false => image.waiting.push(change),
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_dir(&self, dir: &str) -> io::Result<()> {
+        let mut inside = self.change_call();
+        inside.count("remove_dir", dir)?;
+        if below(&inside.image.names, dir).next().is_some() {
+            return Err(io::Error::new(io::ErrorKind::DirectoryNotEmpty, dir.to_owned()));
+        }
+        if inside.image.names.get(dir) == Some(&Node::Directory) {
+            inside.image.change(Change::Drop(dir.to_owned()));
+        }
         Ok(())
     }
 }
@@ -358,6 +380,31 @@ mod tests {
         fs.rename("d/a", "d/b").unwrap();
         assert!(fs.image().all_lost().read("d/a").is_some());
         assert!(fs.image().all_kept().read("d/b").is_some());
+    }
+
+    #[test]
+    fn a_directory_moves_whole_and_waits_for_both_of_its_directories() {
+        let fs = fs();
+        for dir in ["runs", "cases", "runs/a", "runs/a/out"] {
+            fs.create_dir(dir).unwrap();
+        }
+        for file in ["runs/a/f", "runs/a/out/g"] {
+            fs.append(file, 0, b"1").unwrap();
+            fs.sync(file).unwrap();
+        }
+        ["runs/a/out", "runs/a", "runs", ""].iter().for_each(|dir| fs.sync_dir(dir).unwrap());
+        fs.rename("runs/a", "cases/a").unwrap();
+        assert_eq!(fs.read("cases/a/out/g").unwrap(), b"1");
+        assert!(fs.list("runs").unwrap().is_empty());
+        fs.sync_dir("cases").unwrap();
+        fs.sync_dir("cases").unwrap();
+        let both = [fs.image().all_lost(), fs.image().all_kept()];
+        assert!(both[0].read("runs/a/out/g").is_some() && both[0].read("cases/a/f").is_none());
+        assert!(both[1].read("cases/a/out/g").is_some() && both[1].read("runs/a/f").is_none());
+        fs.sync_dir("runs").unwrap();
+        assert!(fs.image().all_lost().read("cases/a/out/g").is_some());
+        assert!(fs.image().is_settled());
+        fs.remove_dir("cases/a").unwrap_err();
     }
 
     #[test]

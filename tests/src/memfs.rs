@@ -9,10 +9,37 @@ use vm_ledger::fs::{Fs, GUARD};
 /// All files by path.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
+#[derive(Debug, Default)]
+struct Inside {
+    files: Files,
+    dirs: BTreeSet<String>,
+}
+
+impl Inside {
+    fn move_dir(&mut self, from: &str, to: &str) -> io::Result<()> {
+        if self.dirs.contains(to) || self.files.contains_key(to) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, to.to_owned()));
+        }
+        let below = format!("{from}/");
+        let moved = |path: &String| format!("{to}/{}", &path[below.len()..]);
+        let (gone, stay): (Files, Files) =
+            std::mem::take(&mut self.files).into_iter().partition(|(p, _)| p.starts_with(&below));
+        self.files = stay;
+        self.files.extend(gone.iter().map(|(path, bytes)| (moved(path), bytes.clone())));
+        let (gone, stay): (BTreeSet<_>, BTreeSet<_>) =
+            std::mem::take(&mut self.dirs).into_iter().partition(|p| p.starts_with(&below));
+        self.dirs = stay;
+        self.dirs.extend(gone.iter().map(moved));
+        self.dirs.remove(from);
+        self.dirs.insert(to.to_owned());
+        Ok(())
+    }
+}
+
 /// Files and directories in memory.
 #[derive(Debug, Default)]
 pub struct MemoryFs {
-    inside: Mutex<(Files, BTreeSet<String>)>,
+    inside: Mutex<Inside>,
     touches: AtomicU64,
 }
 
@@ -23,12 +50,12 @@ impl MemoryFs {
         for path in files.keys() {
             dirs.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
         }
-        Self { inside: Mutex::new((files, dirs)), touches: AtomicU64::new(0) }
+        Self { inside: Mutex::new(Inside { files, dirs }), touches: AtomicU64::new(0) }
     }
 
     /// A copy of all files.
     pub fn files(&self) -> Files {
-        self.inside.lock().expect("no holder of this lock panics").0.clone()
+        self.inside.lock().expect("no holder of this lock panics").files.clone()
     }
 
     /// How often anything was read or written through the trait.
@@ -43,7 +70,7 @@ impl MemoryFs {
         files
     }
 
-    fn inside(&self) -> MutexGuard<'_, (Files, BTreeSet<String>)> {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
         self.touches.fetch_add(1, Ordering::SeqCst);
         self.inside.lock().expect("no holder of this lock panics")
     }
@@ -55,7 +82,7 @@ fn absent(path: &str) -> io::Error {
 
 impl Fs for MemoryFs {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        self.inside().0.get(path).cloned().ok_or_else(|| absent(path))
+        self.inside().files.get(path).cloned().ok_or_else(|| absent(path))
     }
 
     fn read_at(&self, path: &str, from: u64, len: usize) -> io::Result<Vec<u8>> {
@@ -66,7 +93,7 @@ impl Fs for MemoryFs {
     }
 
     fn len(&self, path: &str) -> io::Result<Option<u64>> {
-        Ok(self.inside().0.get(path).map(|bytes| bytes.len() as u64))
+        Ok(self.inside().files.get(path).map(|bytes| bytes.len() as u64))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
@@ -76,17 +103,18 @@ impl Fs for MemoryFs {
             let name = path.strip_prefix(&prefix)?.split('/').next()?.to_owned();
             (!name.is_empty() && name != GUARD).then_some(name)
         };
-        let names: BTreeSet<String> = inside.0.keys().chain(&inside.1).filter_map(below).collect();
+        let names: BTreeSet<String> =
+            inside.files.keys().chain(&inside.dirs).filter_map(below).collect();
         Ok(names.into_iter().collect())
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<bool> {
-        Ok(self.inside().1.insert(dir.to_owned()))
+        Ok(self.inside().dirs.insert(dir.to_owned()))
     }
 
     fn append(&self, path: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut inside = self.inside();
-        let file = inside.0.entry(path.to_owned()).or_default();
+        let file = inside.files.entry(path.to_owned()).or_default();
         if file.len() as u64 != at {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "another length"));
         }
@@ -95,13 +123,13 @@ impl Fs for MemoryFs {
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        self.inside().0.insert(path.to_owned(), bytes.to_vec());
+        self.inside().files.insert(path.to_owned(), bytes.to_vec());
         Ok(())
     }
 
     fn truncate(&self, path: &str, len: u64) -> io::Result<()> {
         let mut inside = self.inside();
-        let file = inside.0.get_mut(path).ok_or_else(|| absent(path))?;
+        let file = inside.files.get_mut(path).ok_or_else(|| absent(path))?;
         file.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         Ok(())
     }
@@ -112,17 +140,56 @@ impl Fs for MemoryFs {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut inside = self.inside();
-        let bytes = inside.0.remove(from).ok_or_else(|| absent(from))?;
-        inside.0.insert(to.to_owned(), bytes);
+        if inside.dirs.contains(from) {
+            return inside.move_dir(from, to);
+        }
+        let bytes = inside.files.remove(from).ok_or_else(|| absent(from))?;
+        inside.files.insert(to.to_owned(), bytes);
         Ok(())
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        self.inside().0.remove(path);
+        self.inside().files.remove(path);
         Ok(())
     }
 
     fn sync_dir(&self, _: &str) -> io::Result<()> {
         Ok(())
+    }
+
+    fn remove_dir(&self, dir: &str) -> io::Result<()> {
+        let mut inside = self.inside();
+        let below = format!("{dir}/");
+        let inhabited =
+            inside.files.keys().chain(&inside.dirs).any(|path| path.starts_with(&below));
+        if inhabited {
+            return Err(io::Error::new(io::ErrorKind::DirectoryNotEmpty, dir.to_owned()));
+        }
+        inside.dirs.remove(dir);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_moves_takes_its_content_along() {
+        let fs = MemoryFs::default();
+        for dir in ["a", "a/b", "c"] {
+            fs.create_dir(dir).unwrap();
+        }
+        fs.append("a/b/f", 0, b"1").unwrap();
+        fs.append("a/bf", 0, b"2").unwrap();
+        assert_eq!(fs.remove_dir("a/b").unwrap_err().kind(), io::ErrorKind::DirectoryNotEmpty);
+        fs.rename("a/b", "c/d").unwrap();
+        assert_eq!(fs.read("c/d/f").unwrap(), b"1");
+        assert_eq!(fs.list("a").unwrap(), ["bf"]);
+        assert_eq!(fs.rename("c", "a").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        fs.remove("c/d/f").unwrap();
+        fs.remove_dir("c/d").unwrap();
+        fs.remove_dir("c/d").unwrap();
+        assert!(fs.list("c").unwrap().is_empty());
     }
 }

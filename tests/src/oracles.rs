@@ -22,17 +22,24 @@ use vm_scrolls::tree::leaf_hash;
 use vm_scrolls::trust::Trust;
 use vm_scrolls::verdict::Outcome;
 
+mod hidden;
+
+pub use hidden::{case_list, disclosure, proof_case};
+
 /// Says of some bytes what must hold, and panics when it does not.
 pub type Oracle = fn(&[u8]);
 
 /// Every oracle, by the name of its fuzz target.
 pub const TARGETS: &[(&str, Oracle)] = &[
     ("beancount", beancount),
+    ("case_list", case_list),
     ("checkpoint", checkpoint),
+    ("disclosure", disclosure),
     ("journal", journal),
     ("line", line),
     ("note", note),
     ("open_home", open_home),
+    ("proof_case", proof_case),
     ("proof_file", proof_file),
     ("query", query),
     ("signed_state", signed_state),

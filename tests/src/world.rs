@@ -4,7 +4,8 @@ use crate::toy::TOY;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use vm_contracts::{
-    Actor, AnyEngine, Authority, Call, Failure, Gate, Map, OwnerGate, Refusal, RefusalKind, Value,
+    Actor, AnyEngine, Authority, Call, Failure, Gate, Map, NoPorts, OwnerGate, Refusal,
+    RefusalKind, Value,
 };
 use vm_ledger::clock::{Clock, Entropy, Reading};
 use vm_ledger::fs::{Fs, GUARD};
@@ -157,7 +158,7 @@ pub fn keys() -> Keys {
     Keys { issuer: SecretKey::from_seed([1; 32]), log: SecretKey::from_seed([2; 32]) }
 }
 
-/// What the small world gives to a ledger on this file system.
+/// What the small world gives to a ledger on this file system; nothing stands behind a port.
 pub fn outside(fs: Arc<dyn Fs>, clock: Arc<HandClock>, seed: u64) -> Outside {
     Outside {
         fs,
@@ -165,6 +166,7 @@ pub fn outside(fs: Arc<dyn Fs>, clock: Arc<HandClock>, seed: u64) -> Outside {
         entropy: Arc::new(SeededEntropy::new(seed)),
         gate: Arc::new(OwnerGate),
         engines: &ENGINES,
+        ports: Arc::new(NoPorts),
     }
 }
 
@@ -200,4 +202,20 @@ pub fn note(id: &str, text: &str) -> Call {
 /// `toy many` with this text, so many times.
 pub fn many(id: &str, text: &str, count: u32) -> Call {
     call(id, "many", serde_json::json!({"count": count, "text": text}))
+}
+
+/// `toy whisper` with this private text and nothing else.
+pub fn whisper(id: &str, text: &str) -> Call {
+    call(id, "whisper", serde_json::json!({"text": text}))
+}
+
+/// `toy pay`: so much, to whom in private.
+pub fn pay(id: &str, amount: i64, to: &str) -> Call {
+    call(id, "pay", serde_json::json!({"amount": amount, "to": to}))
+}
+
+/// `toy work` of so many stages.
+pub fn work(id: &str, stages: u32) -> Call {
+    let prompt = format!("what {id} is for");
+    call(id, "work", serde_json::json!({"title": id, "prompt": prompt, "stages": stages}))
 }

@@ -32,7 +32,7 @@ fn value(screen: &mut Screen<'_>, spec: &Spec, answer: &Value, indent: &str) -> 
                         screen.line(&format!("{indent}{name}"))?;
                         screen.table(&table(spec, value))?;
                     }
-                    false => screen.line(&format!("{indent}{name:<18}{}", word(value)))?,
+                    false => screen.line(&format!("{indent}{name:<16}  {}", word(value)))?,
                 }
             }
             Ok(())

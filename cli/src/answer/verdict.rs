@@ -2,15 +2,27 @@
 
 use crate::exit::Stop;
 use crate::screen::{Screen, Tone};
+use crate::table::cell;
 use vm_contracts::Value;
 use vm_scrolls::verdict::{Claim, Outcome, Place, Verdict};
 
-/// Prints a verdict.
-pub fn print(screen: &mut Screen<'_>, verdict: &Verdict) -> Result<(), Stop> {
+/// Prints a verdict, with the private values that a proof shows.
+pub fn print(
+    screen: &mut Screen<'_>,
+    verdict: &Verdict,
+    private: &[(String, Value)],
+) -> Result<(), Stop> {
     if screen.json {
-        return screen.document(&to_json(verdict));
+        let mut json = to_json(verdict);
+        json["private"] = Value::Object(private.iter().cloned().collect());
+        return screen.document(&json);
     }
-    text(screen, verdict)
+    text(screen, verdict)?;
+    if private.is_empty() {
+        return Ok(());
+    }
+    screen.toned(Tone::Strong, "private values shown", "")?;
+    private.iter().try_for_each(|(name, value)| screen.line(&format!("  {name}: {}", cell(value))))
 }
 
 /// A verdict as JSON; each claim says whether it holds, is broken or is open, as it does for a person.

@@ -1,16 +1,29 @@
 //! From declared fields to flags, and from flags back to an intent.
 
 use crate::exit::Stop;
-use crate::screen::{Screen, take_in};
+use crate::screen::{Screen, take_in, take_in_up_to};
 use crate::suggest::nearest;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches};
-use vm_contracts::{Field, Kind, Map, Presence, Refusal, Spec, Value};
+use vm_contracts::{Field, Kind, Map, Presence, Refusal, RefusalKind, Spec, Value};
 use vm_receipts::json::parse_lenient_numbers;
 
-/// Flags of every operation and report; a field of that name gets `--field-<name>`.
-pub const TAKEN: [&str; 9] =
-    ["home", "json", "wait", "help", "version", "intent", "id", "tag", "at"];
+/// Flags of every operation, stage and report; a field of that name gets `--field-<name>`.
+pub const TAKEN: [&str; 13] = [
+    "actor-key",
+    "home",
+    "json",
+    "wait",
+    "help",
+    "version",
+    "intent",
+    "id",
+    "tag",
+    "at",
+    "outputs",
+    "private-outputs",
+    "fields",
+];
 
 /// The flag of a field, without dashes.
 pub fn flag(field: &Field) -> String {
@@ -43,6 +56,10 @@ pub fn limits(kind: &Kind) -> String {
                 fields.iter().filter(|f| f.is_input()).map(inner_name).collect();
             format!("JSON list of up to {most} objects {{{}}}", inner.join(", "))
         }
+        Kind::Document(max) => format!("path of a text file of at most {max} bytes, or -"),
+        Kind::Documents(most, max) => {
+            format!("paths of up to {most} text files of at most {max} bytes; repeat the flag")
+        }
     }
 }
 
@@ -60,8 +77,8 @@ pub fn remarks(field: &Field) -> String {
     }
     if field.secret {
         words.push("secret: kept nowhere".into());
-    } else if field.private {
-        words.push("private: only a salted digest is kept".into());
+    } else if field.hides() {
+        words.push("private: only a salted digest stands in the receipt".into());
     } else if field.steering {
         words.push("not a field of the receipt".into());
     }
@@ -74,7 +91,8 @@ pub fn sentence(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-fn value_name(kind: &Kind) -> &'static str {
+/// What stands for a value on a usage line.
+pub fn value_name(kind: &Kind) -> &'static str {
     match kind {
         Kind::Text(_) | Kind::TextList(..) => "TEXT",
         Kind::Name(_) => "NAME",
@@ -84,6 +102,7 @@ fn value_name(kind: &Kind) -> &'static str {
         Kind::Bool => "BOOL",
         Kind::Choice(_) => "WORD",
         Kind::List(..) => "JSON",
+        Kind::Document(_) | Kind::Documents(..) => "FILE",
     }
 }
 
@@ -98,7 +117,7 @@ pub fn arg(field: &'static Field) -> Arg {
         Kind::Choice(words) => {
             arg.value_parser(PossibleValuesParser::new(words)).hide_possible_values(true)
         }
-        Kind::TextList(..) => arg.action(ArgAction::Append),
+        Kind::TextList(..) | Kind::Documents(..) => arg.action(ArgAction::Append),
         Kind::Integer(..) | Kind::Decimal(_) => arg.allow_negative_numbers(true),
         _ => arg,
     }
@@ -128,24 +147,38 @@ pub fn intent(
     if let Some(path) = given.try_get_one::<String>("intent").ok().flatten() {
         return from_json(&take_in(screen.input, path)?, path);
     }
+    given_fields(spec.fields, given, screen)
+}
+
+/// The fields that flags give.
+pub fn given_fields<'a>(
+    declared: impl IntoIterator<Item = &'a Field>,
+    given: &ArgMatches,
+    screen: &mut Screen<'_>,
+) -> Result<Map<String, Value>, Stop> {
     let mut intent = Map::new();
-    for field in spec.fields.iter().filter(|f| f.is_input()) {
+    for field in declared.into_iter().filter(|f| f.is_input()) {
         let id = arg_id(field.name);
         if given.value_source(&id).is_none() {
             continue;
         }
         let texts: Vec<&String> = given.get_many::<String>(&id).unwrap_or_default().collect();
-        if let Some(value) = value(field, &texts)? {
+        if let Some(value) = value(field, &texts, screen)? {
             intent.insert(field.name.to_owned(), value);
         }
     }
     Ok(intent)
 }
 
-fn value(field: &Field, texts: &[&String]) -> Result<Option<Value>, Refusal> {
+fn value(field: &Field, texts: &[&String], screen: &mut Screen<'_>) -> Result<Option<Value>, Stop> {
     let Some(last) = texts.last() else { return Ok(None) };
     let text = || Value::from(last.as_str());
     Ok(Some(match field.kind {
+        Kind::Document(max) => document(field, last, max, screen)?,
+        Kind::Documents(_, max) => {
+            let read = texts.iter().map(|path| document(field, path, max, screen));
+            Value::Array(read.collect::<Result<_, _>>()?)
+        }
         Kind::TextList(..) => Value::from(texts.iter().map(|t| t.as_str()).collect::<Vec<_>>()),
         Kind::Bool => last.parse::<bool>().map_or_else(|_| text(), Value::from),
         Kind::Integer(..) => match parse_lenient_numbers(last.as_bytes()) {
@@ -160,6 +193,26 @@ fn value(field: &Field, texts: &[&String]) -> Result<Option<Value>, Refusal> {
         })?,
         _ => text(),
     }))
+}
+
+/// The text of a file that a flag names. One byte more than may be is read, so that its length need not be asked.
+fn document(field: &Field, path: &str, max: usize, screen: &mut Screen<'_>) -> Result<Value, Stop> {
+    let most = u64::try_from(max).unwrap_or(u64::MAX);
+    let bytes = take_in_up_to(screen.input, path, most)?.ok_or_else(|| {
+        let what = format!("--{}: {path} is longer than {max} bytes", flag(field));
+        Refusal::new("too_large", RefusalKind::TooLarge, what).field(field.name)
+    })?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Value::from(text)),
+        Err(e) => {
+            let at = e.utf8_error().valid_up_to();
+            let what = format!("--{}: {path} is not UTF-8 text at byte {at}", flag(field));
+            Err(Refusal::malformed("not_utf8", what)
+                .field(field.name)
+                .hint("It takes the path of a text file; save it as UTF-8.")
+                .into())
+        }
+    }
 }
 
 /// Reads a whole intent from JSON text.
@@ -184,8 +237,13 @@ pub fn from_json(bytes: &[u8], path: &str) -> Result<Map<String, Value>, Stop> {
 }
 
 /// Adds what an unknown field may have meant.
-pub fn with_suggestion(spec: &Spec, mut refusal: Refusal) -> Refusal {
-    let known = spec.fields.iter().filter(|f| f.is_input()).map(|f| f.name);
+pub fn with_suggestion(spec: &Spec, refusal: Refusal) -> Refusal {
+    suggest(spec.fields.iter(), refusal)
+}
+
+/// The same for any list of fields.
+pub fn suggest<'a>(declared: impl Iterator<Item = &'a Field>, mut refusal: Refusal) -> Refusal {
+    let known = declared.filter(|f| f.is_input()).map(|f| f.name);
     let near = refusal.field.as_deref().and_then(|f| nearest(f, known));
     if let (true, Some(near)) = (refusal.code == "unknown_field", near) {
         let rest = refusal.hint.take().unwrap_or_default();

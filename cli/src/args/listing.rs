@@ -21,10 +21,20 @@ pub fn template(groups: &[(&str, Vec<&Command>)]) -> String {
     text
 }
 
+/// Stands for the name of any engine.
+const ENGINE: &str = "ENGINE";
+
 /// What `vm` without a command says: where to begin.
 pub fn welcome(house: House) -> String {
     let mut rows = vec![("vm init".to_owned(), "Make a home for your ledger".to_owned())];
-    rows.extend(house.iter().map(|e| (format!("vm {} …", e.name()), e.about().to_owned())));
+    match house {
+        [one] => rows.push((format!("vm {} …", one.name()), one.about().to_owned())),
+        many => {
+            let names: Vec<&str> = many.iter().map(|e| e.name()).collect();
+            let about = format!("Work with an engine: {}", names.join(", "));
+            rows.push((format!("vm {ENGINE} …"), about));
+        }
+    }
     rows.extend(
         [
             ("vm status", "See what the home holds"),
@@ -59,7 +69,9 @@ mod tests {
             .filter_map(|l| l.split(' ').next())
             .collect();
         assert_eq!(named.len(), 5);
-        assert!(named.iter().all(|n| tree.find_subcommand(n).is_some()), "{named:?}");
+        let known = |n: &str| n == ENGINE || tree.find_subcommand(n).is_some();
+        assert!(named.iter().all(|n| known(n)), "{named:?}");
+        assert!(crate::house::HOUSE.iter().all(|e| text.contains(e.name())), "{text}");
     }
 
     #[test]

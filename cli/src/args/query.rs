@@ -40,7 +40,7 @@ fn query_kind(kind: &Kind) -> Option<QueryKind> {
         Kind::Time => QueryKind::Time,
         Kind::Bool => QueryKind::Bool,
         Kind::TextList(..) => QueryKind::TextList,
-        Kind::List(..) => return None,
+        Kind::List(..) | Kind::Document(_) | Kind::Documents(..) => return None,
     })
 }
 
@@ -51,14 +51,14 @@ fn endings(kind: &Kind) -> &'static [(&'static str, Op, &'static str)] {
             &[("", Op::Eq, ""), ("-min", Op::Ge, "at least"), ("-max", Op::Le, "at most")]
         }
         Kind::Time => &[("", Op::Eq, ""), ("-from", Op::Ge, "from"), ("-to", Op::Lt, "before")],
-        Kind::List(..) => &[],
+        Kind::List(..) | Kind::Document(_) | Kind::Documents(..) => &[],
         _ => &[("", Op::Eq, "")],
     }
 }
 
 /// Flag of a filter, without dashes; the envelope's own names come first.
 fn filter_flag(field: &Field) -> String {
-    let paging = ["order", "limit", "cursor"].contains(&field.name);
+    let paging = ["order", "limit", "cursor", "private"].contains(&field.name);
     let own = paging || ENVELOPE.iter().any(|(name, ..)| *name == field.name);
     if own { format!("field-{}", field.flag()) } else { flag(field) }
 }
@@ -77,6 +77,15 @@ fn filter_help(field: &Field, word: &str) -> String {
     }
 }
 
+/// A list is asked for by one of its items: `--technique` beside `--techniques`.
+fn one_of(engine: &dyn AnyEngine, field: &Field) -> Option<String> {
+    let singular =
+        field.name.strip_suffix('s').filter(|_| matches!(field.kind, Kind::TextList(..)))?;
+    let taken = engine.filters().iter().any(|f| f.name == singular)
+        || ENVELOPE.iter().any(|(name, ..)| *name == singular);
+    (!taken).then(|| singular.replace('_', "-"))
+}
+
 /// Arguments of `vm <engine> query`.
 pub fn args(engine: &'static dyn AnyEngine) -> Vec<Arg> {
     let mut all = Vec::new();
@@ -90,7 +99,10 @@ pub fn args(engine: &'static dyn AnyEngine) -> Vec<Arg> {
                 .help_heading("Filters of this scroll")
                 .allow_negative_numbers(true)
                 .action(ArgAction::Append);
-            all.push(arg);
+            all.push(match one_of(engine, field) {
+                Some(singular) => arg.visible_alias(singular),
+                None => arg,
+            });
         }
     }
     all.extend(ENVELOPE.iter().map(|(name, value, help)| {
@@ -102,8 +114,17 @@ pub fn args(engine: &'static dyn AnyEngine) -> Vec<Arg> {
             .action(ArgAction::Append)
     }));
     all.extend(paging());
+    all.push(private());
     all.push(text_arg());
     all
+}
+
+/// `--private`: the owner's view.
+pub fn private() -> Arg {
+    Arg::new("private")
+        .long("private")
+        .action(ArgAction::SetTrue)
+        .help("Show private values too, as far as this home can open them")
 }
 
 /// Order, limit and cursor.

@@ -1,13 +1,13 @@
 //! The whole command tree.
 
-use crate::args::{example, fields, listing, query};
+use crate::args::{example, fields, listing, query, work};
 use crate::session::House;
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 use vm_contracts::{AnyEngine, Kind, Spec};
 
 /// Commands of the program itself; no engine may have such a name.
-pub const OWN_COMMANDS: [&str; 17] = [
+pub const OWN_COMMANDS: [&str; 18] = [
     "init",
     "status",
     "doctor",
@@ -21,19 +21,22 @@ pub const OWN_COMMANDS: [&str; 17] = [
     "export",
     "accept-cut",
     "clock",
+    "actor",
     "config",
     "conform",
     "completions",
     "reference",
 ];
 /// Words of the lifecycle and of every engine; no operation or report may have such a name.
-pub const RESERVED_VERBS: [&str; 12] = [
+pub const RESERVED_VERBS: [&str; 14] = [
     "plan",
     "run",
     "next",
     "complete-stage",
     "abort",
     "seal",
+    "runs",
+    "output",
     "query",
     "import",
     "export",
@@ -88,6 +91,12 @@ fn global() -> Vec<Arg> {
             .help(
                 "How long to wait while another process owns the home [default: as configured, 30]",
             ),
+        Arg::new("actor-key")
+            .long("actor-key")
+            .value_name("FILE")
+            .global(true)
+            .display_order(BEHIND + 3)
+            .help("Act and sign with this Ed25519 key (PKCS#8 PEM) [default: $VM_ACTOR_KEY, else the user of this machine, unsigned]"),
     ]
 }
 
@@ -101,11 +110,13 @@ fn engine(engine: &'static dyn AnyEngine) -> Command {
         .about(format!("List receipts of the scroll {}", engine.scroll()))
         .args(query::args(engine))
         .after_help("A QUERY compares with =, !=, <, <=, >, >= and ^= (begins with); quote values that hold blanks.\nWhat happened at the very moment of a --to is not in the list.");
-    let mut files = vec![query];
+    let steps = work::commands(engine);
+    let mut files = vec![query, work::output_command(engine)];
     files.extend((!engine.imports().is_empty()).then(|| import(engine)));
     files.extend((!engine.exports().is_empty()).then(|| export(engine)));
     let template = listing::template(&[
         ("Operations", operations.iter().collect()),
+        ("Step by step", steps.iter().collect()),
         ("Reports", reports.iter().collect()),
         ("Receipts and files", files.iter().collect()),
     ]);
@@ -116,38 +127,46 @@ fn engine(engine: &'static dyn AnyEngine) -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(operations)
+        .subcommands(steps)
         .subcommands(reports)
         .subcommands(files)
 }
 
-fn operation(engine: &str, spec: &'static Spec) -> Command {
-    let fields: Vec<String> =
-        spec.fields.iter().filter(|f| f.is_input()).map(|f| fields::arg_id(f.name)).collect();
+/// One operation under `path`: `vm treasury`, or `vm treasury plan`.
+pub(crate) fn operation(engine: &str, spec: &'static Spec) -> Command {
     Command::new(spec.verb)
         .about(spec.about)
         .override_usage(fields::usage(&format!("vm {engine}"), spec))
-        .args(fields::args(spec))
-        .arg(
-            Arg::new("intent")
-                .long("intent")
-                .value_name("FILE")
-                .conflicts_with_all(fields)
-                .help("Take the whole intent as JSON from a file, or - for standard input"),
-        )
-        .arg(
-            Arg::new("id")
-                .long("id")
-                .value_name("ID")
-                .help("Id of the call; the same id and intent again gives the same receipts"),
-        )
-        .arg(
-            Arg::new("tag")
-                .long("tag")
-                .value_name("TAG")
-                .action(ArgAction::Append)
-                .help("Short public word kept on each receipt; repeatable"),
-        )
+        .args(operation_args(spec))
         .after_help(after(engine, spec))
+}
+
+/// Flags of an operation: its fields, and those of every call.
+pub(crate) fn operation_args(spec: &'static Spec) -> Vec<Arg> {
+    let inputs = spec.fields.iter().filter(|f| f.is_input());
+    let ids: Vec<String> = inputs.map(|f| fields::arg_id(f.name)).collect();
+    let mut args = fields::args(spec);
+    args.push(
+        Arg::new("intent")
+            .long("intent")
+            .value_name("FILE")
+            .conflicts_with_all(ids)
+            .help("Take the whole intent as JSON from a file, or - for standard input"),
+    );
+    args.push(
+        Arg::new("id")
+            .long("id")
+            .value_name("ID")
+            .help("Id of the call; the same id and intent again gives the same receipts"),
+    );
+    args.push(
+        Arg::new("tag")
+            .long("tag")
+            .value_name("TAG")
+            .action(ArgAction::Append)
+            .help("Short public word kept on each receipt; repeatable"),
+    );
+    args
 }
 
 fn report(engine: &str, spec: &'static Spec) -> Command {
@@ -230,6 +249,10 @@ fn output(help: &'static str) -> Arg {
     Arg::new("output").long("output").short('o').value_name("FILE").help(help)
 }
 
+fn repeated(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).action(ArgAction::Append).help(help)
+}
+
 fn reference(help: &'static str) -> Arg {
     Arg::new("receipt").value_name("SCROLL/SEQ|ID").required(true).help(help)
 }
@@ -241,13 +264,14 @@ fn evidence() -> Vec<Command> {
             .about("List receipts of any scroll")
             .arg(Arg::new("scroll").value_name("SCROLL").required(true).help("The scroll"))
             .args(query::paging())
+            .arg(query::private())
             .arg(query::text_arg()),
         Command::new("receipt")
             .about("Look at receipts")
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommand(
-                Command::new("show").about("Show one receipt, or all of a call").arg(reference("Place such as treasury/12, or the id of a call")),
+                Command::new("show").about("Show one receipt, or all of a call").arg(reference("Place such as treasury/12, or the id of a call")).arg(query::private()),
             ),
         Command::new("prove")
             .about("Write a proof of one receipt that verifies without the home")
@@ -258,13 +282,23 @@ fn evidence() -> Vec<Command> {
                     .long("tlog-proof")
                     .action(ArgAction::SetTrue)
                     .help("Write a C2SP tlog-proof; with --output the line goes beside it, under the ending .line"),
+            )
+            .arg(repeated("artifact", "PATH", "Name this file of the case alone, such as outputs/findings.md; repeatable [default: all files, by digest]").conflicts_with("tlog-proof"))
+            .arg(repeated("disclose", "NAME", "Open this private value, or this private output by its own name; repeatable").conflicts_with("tlog-proof"))
+            .arg(
+                Arg::new("disclose-all")
+                    .long("disclose-all")
+                    .action(ArgAction::SetTrue)
+                    .conflicts_with_all(["disclose", "tlog-proof"])
+                    .help("Open every private value that this home can open"),
             ),
         Command::new("verify")
             .about("Verify a home or a proof; says what holds, what does not, and what was not checked")
-            .arg(Arg::new("target").value_name("TARGET").help("A home, a PROOF.json or a .tlog-proof [default: the home]"))
+            .arg(Arg::new("target").value_name("TARGET").help("A home, a case folder, a PROOF.json or a .tlog-proof [default: the home]"))
             .arg(Arg::new("trust").long("trust").value_name("FILE").help("Public keys to believe, such as the keys/trust.txt of a home"))
             .arg(Arg::new("line").long("line").value_name("FILE").help("The receipt line of a .tlog-proof [default: the file beside it with the ending .line]"))
-            .after_help("Exit codes: 0 verified, 6 tampered, 7 cannot-evaluate, 8 absent."),
+            .arg(repeated("artifact", "FILE[=PATH]", "Compare this file with the proof's file of that path, or of its own name; repeatable"))
+            .after_help("Files of the case that stand beside a PROOF.json are compared with it.\nExit codes: 0 verified, 6 tampered, 7 cannot-evaluate, 8 absent."),
     ]
 }
 
@@ -308,6 +342,21 @@ fn keeping(house: House) -> Vec<Command> {
 /// Settings, conformance, completions, the reference page.
 fn about_itself() -> Vec<Command> {
     vec![
+        Command::new("actor")
+            .about("Who acts: a user of this machine, or whoever holds a key")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(
+                Command::new("new")
+                    .about("Make a key for a person or an agent, and print its DID")
+                    .arg(
+                        Arg::new("file")
+                            .value_name("FILE")
+                            .required(true)
+                            .help("A file that is not there yet"),
+                    ),
+            )
+            .subcommand(Command::new("show").about("Print who this command line acts as")),
         Command::new("config")
             .about("The settings of this home")
             .subcommand_required(true)

@@ -3,9 +3,11 @@
 //! What can be computed is computed now, in a scratch home that is removed again. A row is `yes` only when all of it
 //! was shown here; what this program does not have yet is said, not left out.
 
+mod carry;
 mod declared;
 mod lived;
 mod scratch;
+mod worked;
 
 pub use lived::Sample;
 
@@ -93,6 +95,14 @@ impl Shown {
         if holds { self.held.push(what.into()) } else { self.wrong.push(what.into()) }
     }
 
+    /// Both together.
+    fn and(mut self, other: Self) -> Self {
+        self.wrong.extend(other.wrong);
+        self.open.extend(other.open);
+        self.held.extend(other.held);
+        self
+    }
+
     fn row(self, number: u8) -> Row {
         let standing = match (self.wrong.is_empty(), self.open.is_empty()) {
             (false, _) => Standing::No,
@@ -131,12 +141,13 @@ pub fn rows(
     samples: &[Sample],
 ) -> Result<Vec<Row>, Stop> {
     let lived = lived::live(house, engine, samples)?;
+    let worked = worked::work(house, engine)?;
     let all = [
         declared::entrypoint(house, engine),
         declared::intent(engine),
-        lived.contract,
-        Shown::open("no run has stages in this version; crash suites run in tests/, not here"),
-        Shown::open("records leave no case folder; bundles come with work that has outputs"),
+        worked.contract.and(lived.contract),
+        worked.state,
+        worked.outputs,
         lived.receipts,
         lived.append_only,
         lived.root,

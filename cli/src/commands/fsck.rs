@@ -5,8 +5,9 @@ use crate::config::Loaded;
 use crate::exit::Stop;
 use crate::screen::Progress;
 use crate::session::Session;
+use std::sync::Arc;
 use std::time::Duration;
-use vm_ledger::fs::Disk;
+use vm_ledger::fs::{Disk, Fs};
 use vm_ledger::fsck::fsck;
 use vm_ledger::lock::Lock;
 
@@ -16,13 +17,12 @@ pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
     // Under the lock, so that nothing moves while it is compared.
     let wait = Duration::from_secs(loaded.config.lock.wait_seconds);
     let _lock = Lock::acquire(&loaded.home, wait)?;
-    let disk = Disk::new(&loaded.home, loaded.guard()?);
+    let disk: Arc<dyn Fs> = Arc::new(Disk::new(&loaded.home, loaded.guard()?));
     let screen = &mut session.screen;
     let mut progress = Progress::new(screen.live);
     let err = &mut *screen.err;
-    let (said, findings) = fsck(&disk, &loaded.settings(), &mut |scroll, done, total| {
-        progress.step(err, scroll, done, total)
-    });
+    let mut step = |scroll: &str, done, total| progress.step(err, scroll, done, total);
+    let (said, findings) = fsck(&disk, &loaded.settings(), session.house, &mut step);
     progress.end(screen.err);
     match screen.json {
         true => screen.document(

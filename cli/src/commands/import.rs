@@ -3,12 +3,12 @@
 use crate::commands::{required, text};
 use crate::exit::{self, OK, Stop};
 use crate::screen::{Progress, Screen, Tone, take_in};
-use crate::session::{Session, actor};
+use crate::session::Session;
 use crate::table::Table;
 use clap::ArgMatches;
 use std::collections::BTreeMap;
 use std::path::Path;
-use vm_contracts::{AnyEngine, Call, Failure, Import, Planned, RefusalKind, Source};
+use vm_contracts::{Actor, AnyEngine, Call, Failure, Import, Planned, RefusalKind, Source};
 use vm_ledger::Ledger;
 
 /// Calls committed together; small enough that progress moves, large enough that a sync is shared.
@@ -39,14 +39,17 @@ pub fn run(
     let name = Path::new(path)
         .file_name()
         .map_or_else(|| path.to_owned(), |n| n.to_string_lossy().into_owned());
+    let actor = session.actor()?;
     session.in_home(|screen, ledger| {
-        let import = ledger.import(engine.name(), format, Source { name: &name, bytes: &bytes })?;
+        let key = ledger.import_key()?;
+        let source = Source { name: &name, bytes: &bytes, key: &key };
+        let import = ledger.import(engine.name(), format, source)?;
         if given.get_flag("dry-run") {
             would(screen, path, &import)?;
             return Ok(OK);
         }
         let notices = import.notices.clone();
-        let tally = commit(screen, ledger, engine, import.calls)?;
+        let tally = commit(screen, ledger, engine, &actor, import.calls)?;
         say(screen, path, &notices, &tally)?;
         Ok(tally.failed.first().map_or(OK, |(_, _, failure)| exit::surface(failure).exit))
     })
@@ -56,9 +59,9 @@ fn commit(
     screen: &mut Screen<'_>,
     ledger: &Ledger,
     engine: &'static dyn AnyEngine,
+    actor: &Actor,
     planned: Vec<Planned>,
 ) -> Result<Tally, Stop> {
-    let actor = actor()?;
     let total = planned.len() as u64;
     let mut progress = Progress::new(screen.live);
     let mut tally = Tally::default();

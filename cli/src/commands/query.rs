@@ -21,7 +21,7 @@ pub fn of_engine(
     given: &ArgMatches,
 ) -> Result<u8, Stop> {
     let query = query::query(Some(engine), given)?;
-    answer(session, engine.scroll(), &query)
+    answer(session, engine.scroll(), &query, given.get_flag("private"))
 }
 
 /// `vm query <scroll>`; the declared filters count where an engine of this program writes the scroll.
@@ -29,10 +29,15 @@ pub fn any_scroll(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, S
     let scroll = required(given, "scroll");
     let engine = session.house.iter().find(|e| e.scroll() == scroll).copied();
     let query = query::query(engine, given)?;
-    answer(session, scroll, &query)
+    answer(session, scroll, &query, given.get_flag("private"))
 }
 
-fn answer(session: &mut Session<'_>, scroll: &str, query: &Query) -> Result<u8, Stop> {
+fn answer(
+    session: &mut Session<'_>,
+    scroll: &str,
+    query: &Query,
+    private: bool,
+) -> Result<u8, Stop> {
     session.in_home(|screen, ledger| {
         let head = ledger.writer().heads().into_iter().find(|h| h.scroll == scroll);
         // A hosted engine's scroll may have no receipt yet; then it has none that match either.
@@ -45,12 +50,18 @@ fn answer(session: &mut Session<'_>, scroll: &str, query: &Query) -> Result<u8, 
                 0
             }
         };
-        let page = try_run(Rows::new(ledger, scroll, size, query), query)?;
+        let mut page = try_run(Rows::new(ledger, scroll, size, query), query)?;
+        if private {
+            page.lines.iter_mut().try_for_each(|row| row.open(ledger))?;
+        }
         if screen.json {
             screen.document(&to_json(scroll, size, &page))?;
             return Ok(OK);
         }
-        screen.table(&table(&page.lines))?;
+        let engine = ledger.writer().engines().iter().find(|e| e.scroll() == scroll).copied();
+        let filters = engine.map(AnyEngine::filters).unwrap_or_default();
+        let filters: Vec<&str> = filters.iter().map(|f| f.name).collect();
+        screen.table(&table(&page.lines, &filters))?;
         let count = page.lines.len();
         let word = if count == 1 { "receipt" } else { "receipts" };
         screen.line(&format!("{count} {word} of {scroll} at size {size}"))?;
@@ -101,7 +112,7 @@ impl<'a> Rows<'a> {
         let ready = &mut self.ready;
         let mut seen = 0;
         self.ledger.lines(self.scroll, from, &mut |bytes, line| {
-            ready.push_back(Row { line: line.clone(), bytes: bytes.to_vec() });
+            ready.push_back(Row::new(line.clone(), bytes.to_vec()));
             seen += 1;
             seen < count
         })?;

@@ -14,7 +14,11 @@ pub fn run(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
     session.in_home(|screen, ledger| {
         let mut rows = Vec::new();
         for (scroll, seq) in find(ledger, name)? {
-            rows.push(read(ledger, &scroll, seq)?);
+            let mut row = read(ledger, &scroll, seq)?;
+            if given.get_flag("private") {
+                row.open(ledger)?;
+            }
+            rows.push(row);
         }
         if screen.json {
             let receipts: Vec<_> = rows.iter().map(Row::to_json).collect();
@@ -60,7 +64,7 @@ pub fn find(ledger: &Ledger, name: &str) -> Result<Vec<(String, u64)>, Stop> {
 pub fn read(ledger: &Ledger, scroll: &str, seq: u64) -> Result<Row, Stop> {
     let mut found = None;
     ledger.lines(scroll, seq, &mut |bytes, line| {
-        found = Some(Row { line: line.clone(), bytes: bytes.to_vec() });
+        found = Some(Row::new(line.clone(), bytes.to_vec()));
         false
     })?;
     found.ok_or_else(|| {

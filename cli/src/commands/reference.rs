@@ -1,5 +1,7 @@
 //! `vm reference`: the whole reference as Markdown, from the tables alone.
 
+mod steps;
+
 use crate::args::{self, example, fields, query};
 use crate::exit::{OK, Stop};
 use crate::house::story;
@@ -25,6 +27,7 @@ pub fn page(house: House) -> String {
     for engine in house {
         text.push_str(&engine_page(*engine));
     }
+    text.push_str(&steps::words(house));
     text.push_str("\n## Commands of the program\n");
     let tree = args::build(house);
     text.push_str(&format!(
@@ -85,11 +88,12 @@ fn engine_page(engine: &dyn AnyEngine) -> String {
     );
     text.push_str(&before_the_examples(engine));
     for spec in engine.operations() {
-        text.push_str(&operation(engine.name(), spec));
+        text.push_str(&operation(engine, spec));
     }
     for spec in engine.reports() {
-        text.push_str(&operation(engine.name(), spec));
+        text.push_str(&operation(engine, spec));
     }
+    text.push_str(&steps::stages(engine));
     text.push_str("\n### Filters\n\n");
     let known = query::schema(Some(engine)).known();
     text.push_str(&format!(
@@ -114,11 +118,14 @@ fn engine_page(engine: &dyn AnyEngine) -> String {
 /// What must have happened for the examples to run.
 fn before_the_examples(engine: &dyn AnyEngine) -> String {
     let specs = engine.operations();
-    let calls: Vec<String> = story(engine.name())
-        .iter()
-        .filter_map(|(verb, intent)| {
+    let calls: Vec<String> = (1_u32..)
+        .zip(story(engine.name()))
+        .filter_map(|(n, (verb, intent))| {
             let spec = specs.iter().find(|s| s.verb == *verb)?;
-            Some(example::command_line_of(engine.name(), spec, intent, ""))
+            let line = example::command_line_of(engine.name(), spec, intent, "");
+            Some(
+                steps::carried_through(engine, spec, intent, &format!("story-{n}")).unwrap_or(line),
+            )
         })
         .collect();
     if calls.is_empty() {
@@ -136,11 +143,12 @@ fn stopped(about: &str) -> String {
     if about.ends_with('.') { about } else { about + "." }
 }
 
-fn operation(engine: &str, spec: &Spec) -> String {
+fn operation(engine: &dyn AnyEngine, spec: &'static Spec) -> String {
+    let name = engine.name();
     let report = spec.types.is_empty();
     let kind = if report { "Report" } else { "Operation" };
     let mut text = format!(
-        "\n### {engine} {}\n\n{}\n\n{kind}. Needs `{}`.",
+        "\n### {name} {}\n\n{}\n\n{kind}. Needs `{}`.",
         spec.verb,
         stopped(spec.about),
         spec.needs
@@ -150,7 +158,10 @@ fn operation(engine: &str, spec: &Spec) -> String {
     }
     text.push_str("\n\n");
     text.push_str(&table(spec.fields, "", if report { "in the answer" } else { "in the receipt" }));
-    text.push_str(&format!("\n```\n{}\n```\n", example::command_line(engine, spec, "")));
+    let line = || example::command_line(name, spec, "");
+    let whole =
+        steps::carried_through(engine, spec, spec.example, &format!("example-{}", spec.verb));
+    text.push_str(&format!("\n```\n{}\n```\n", whole.unwrap_or_else(line)));
     text
 }
 

@@ -5,8 +5,10 @@ use crate::exit::{OK, Stop, unreadable};
 use crate::screen::{Screen, Tone};
 use crate::session::{Session, actor};
 use crate::table::Table;
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use vm_contracts::{Actor, Failure, Moment, Value};
+use vm_ledger::Run;
 use vm_ledger::clock::{Clock, SystemClock};
 use vm_ledger::fs::Disk;
 use vm_ledger::guard::{Guard, Signed};
@@ -44,9 +46,14 @@ pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
                 (head, signed)
             })
             .collect();
+        let (runs, unreadable) = ledger.open_runs(None)?;
+        let open = (runs.len(), unreadable);
         match screen.json {
-            true => screen.document(&to_json(&loaded, &identity, &heads))?,
-            false => print(screen, &loaded, &identity, &heads)?,
+            true => screen.document(&to_json(&loaded, &identity, &heads, &open))?,
+            false => {
+                print(screen, &loaded, &identity, &heads)?;
+                print_runs(screen, &runs, &open.1)?;
+            }
         }
         Ok(OK)
     })
@@ -127,12 +134,33 @@ fn print(
     Ok(())
 }
 
-fn to_json(loaded: &Loaded, identity: &Identity, heads: &[(Head, Option<Signed>)]) -> Value {
+/// How many runs are open, by engine; nothing where there are none.
+fn print_runs(screen: &mut Screen<'_>, runs: &[Run], unreadable: &[String]) -> Result<(), Stop> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for run in runs {
+        *counts.entry(run.engine).or_default() += 1;
+    }
+    for (engine, count) in counts {
+        let word = if count == 1 { "run" } else { "runs" };
+        let rest = format!("  {count} {word} of {engine}; vm {engine} runs lists them");
+        screen.toned(Tone::Note, "open", &rest)?;
+    }
+    unreadable.iter().for_each(|what| screen.note(&format!("an open run does not read: {what}")));
+    Ok(())
+}
+
+fn to_json(
+    loaded: &Loaded,
+    identity: &Identity,
+    heads: &[(Head, Option<Signed>)],
+    (open_runs, unreadable): &(usize, Vec<String>),
+) -> Value {
     let settings = loaded.settings();
     serde_json::json!({
         "home": identity.home,
         "ledger": settings.ledger, "domain": settings.domain, "node": settings.node, "demo": settings.demo,
         "owner": identity.owner, "issuer": identity.issuer, "guard": identity.guard,
+        "open_runs": open_runs, "unreadable_runs": unreadable,
         "scrolls": heads.iter().map(|(head, signed)| scroll(head, *signed)).collect::<Vec<_>>(),
     })
 }

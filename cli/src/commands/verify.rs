@@ -1,4 +1,7 @@
-//! `vm verify`: a home, a proof, or a tlog-proof with its line. Needs no home of its own, no network and no secret.
+//! `vm verify`: a home, a case, a proof, or a tlog-proof with its line. Needs no home of its own, no network and no
+//! secret.
+
+mod beside;
 
 use crate::answer::verdict;
 use crate::commands::prove::line_path;
@@ -9,9 +12,10 @@ use crate::screen::{Progress, Screen, take_in};
 use crate::session::Session;
 use clap::ArgMatches;
 use std::path::Path;
-use vm_contracts::Refusal;
+use vm_contracts::{Refusal, Value};
 use vm_ledger::audit::{self_asserted_trust, verify_home};
 use vm_ledger::fs::Disk;
+use vm_receipts::private::Disclosure;
 use vm_scrolls::proof::{FILE_NAME, Proof, verify, verify_bytes};
 use vm_scrolls::tlog_proof::{HEADER, TlogProof};
 use vm_scrolls::trust::Trust;
@@ -23,25 +27,51 @@ pub fn run(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
         Some(target) => target.to_owned(),
         None => config::home(&session.flags)?.0.display().to_string(),
     };
-    let verdict = judge(&mut session.screen, &target, given)?;
-    let keyless = text(given, "trust").is_none() && !Path::new(&target).is_dir();
+    let Judged { verdict, private } = judge(&mut session.screen, &target, given)?;
+    let whole = Path::new(&target).is_dir() && !is_case(Path::new(&target));
+    let keyless = text(given, "trust").is_none() && !whole;
     if keyless && !session.screen.json && verdict.outcome == Outcome::CannotEvaluate {
         session.screen.note("no keys were given; --trust FILE names the public keys to believe");
     }
-    verdict::print(&mut session.screen, &verdict)?;
+    verdict::print(&mut session.screen, &verdict, &private)?;
     Ok(verdict.exit_code())
 }
 
-fn judge(screen: &mut Screen<'_>, target: &str, given: &ArgMatches) -> Result<Verdict, Stop> {
+/// A verdict, and the private values that a proof opens, by name.
+struct Judged {
+    verdict: Verdict,
+    private: Vec<(String, Value)>,
+}
+
+impl From<Verdict> for Judged {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, private: Vec::new() }
+    }
+}
+
+/// Whether the directory is the folder of one case, and not a home.
+fn is_case(dir: &Path) -> bool {
+    dir.join(FILE_NAME).is_file() && !dir.join("receipts").is_dir()
+}
+
+fn judge(screen: &mut Screen<'_>, target: &str, given: &ArgMatches) -> Result<Judged, Stop> {
     let path = Path::new(target);
     match path.try_exists() {
         Ok(true) => {}
-        Ok(false) => return Ok(ended(Outcome::Absent, target, &format!("there is no {target}"))),
+        Ok(false) => {
+            return Ok(ended(Outcome::Absent, target, &format!("there is no {target}")).into());
+        }
         // Something may be there that this user may not see.
         Err(e) => {
             let why = format!("{target} cannot be looked at: {e}");
-            return Ok(ended(Outcome::CannotEvaluate, target, &why));
+            return Ok(ended(Outcome::CannotEvaluate, target, &why).into());
         }
+    }
+    if path.join("contract.json").is_file() && path.join("state.json").is_file() && !is_case(path) {
+        let why = format!(
+            "{target} is an open run: it has no receipt yet, so nothing says what its files must be"
+        );
+        return Ok(ended(Outcome::CannotEvaluate, target, &why).into());
     }
     let trust = match text(given, "trust") {
         Some(file) if !Path::new(file).exists() => {
@@ -49,23 +79,65 @@ fn judge(screen: &mut Screen<'_>, target: &str, given: &ArgMatches) -> Result<Ve
                 Outcome::CannotEvaluate,
                 target,
                 &format!("the trust file {file} is not there"),
-            ));
+            )
+            .into());
         }
         Some(file) => Some(trust(screen, file)?),
         None => None,
     };
-    if path.is_dir() {
-        return Ok(home(screen, path, trust));
-    }
+    let artifacts: Vec<&String> = given.get_many("artifact").unwrap_or_default().collect();
+    let proof_file = path.join(FILE_NAME).display().to_string();
+    let target = match path.is_dir() {
+        true if is_case(path) => &proof_file,
+        true if artifacts.is_empty() => return Ok(home(screen, path, trust).into()),
+        true => {
+            let what = "--artifact goes with a proof or a case, not with a home";
+            return Err(Refusal::malformed("bad_usage", what).field("artifact").into());
+        }
+        false => target,
+    };
     let bytes = take_in(screen.input, target)?;
     let trust = trust.unwrap_or_default();
-    match bytes.starts_with(HEADER.as_bytes()) {
-        false => Ok(named(verify_bytes(&bytes, &trust), target)),
-        true => {
-            let line = text(given, "line").map_or_else(|| line_path(target), str::to_owned);
-            tlog(screen, target, &bytes, &line, &trust)
-        }
+    if !bytes.starts_with(HEADER.as_bytes()) {
+        return Ok(proof(&bytes, &trust, target, &artifacts));
     }
+    let line = text(given, "line").map_or_else(|| line_path(target), str::to_owned);
+    let mut verdict = tlog(screen, target, &bytes, &line, &trust)?;
+    for artifact in artifacts {
+        beside::unknown(&mut verdict, format!("{artifact}: a tlog-proof names no files"));
+    }
+    Ok(verdict.into())
+}
+
+/// A PROOF.json, the files of its case beside it, and those that the command line names.
+fn proof(bytes: &[u8], trust: &Trust, target: &str, artifacts: &[&String]) -> Judged {
+    let Ok(proof) = Proof::parse(bytes) else {
+        return named(verify_bytes(bytes, trust), target).into();
+    };
+    let mut verdict = named(verify(&proof, trust), target);
+    let private = opened(&verdict, &proof);
+    let dir = Path::new(target).parent().unwrap_or(Path::new(""));
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    beside::compare(&mut verdict, &proof, dir);
+    artifacts.iter().for_each(|word| beside::compare_one(&mut verdict, &proof, word));
+    Judged { verdict, private }
+}
+
+/// The verdict over the folder of a case, as `vm verify` of it gives.
+pub fn case_verdict(dir: &Path, trust: &Trust) -> Result<Verdict, Stop> {
+    let target = dir.join(FILE_NAME).display().to_string();
+    let bytes = take_in(&mut std::io::empty(), &target)?;
+    Ok(proof(&bytes, trust, &target, &[]).verdict)
+}
+
+/// What the proof opens, under the names the check gave it; nothing where the proof itself is contradicted.
+fn opened(verdict: &Verdict, proof: &Proof) -> Vec<(String, Value)> {
+    if verdict.outcome == Outcome::Tampered {
+        return Vec::new();
+    }
+    let values = proof.disclosures.iter().filter_map(|text| Disclosure::parse(text).ok());
+    let values = values.map(|disclosure| disclosure.value().clone());
+    verdict.disclosed.iter().cloned().zip(values).collect()
 }
 
 /// A verdict before anything could be looked at.

@@ -6,6 +6,8 @@
     reason = "each test file uses its part, and may stop there"
 )]
 
+pub mod work;
+
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::path::Path;
@@ -196,7 +198,7 @@ impl Engine for Toy {
 }
 
 /// The house of the tests.
-pub static HOUSE: &[&dyn AnyEngine] = &[&Hosted::<Toy>::new()];
+pub static HOUSE: &[&dyn AnyEngine] = &[&Hosted::<Toy>::new(), &Hosted::<work::Work>::new()];
 
 /// What a command line came to.
 #[derive(Debug)]

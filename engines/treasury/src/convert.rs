@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
-use vm_receipts::digest::Blake3;
 
 use crate::book::{
     Amount, Book, Kind, Lot, Notice, POSTINGS_MAX, Posting, Price, Tag, Transaction, add,
@@ -96,10 +95,11 @@ struct Leg {
     quantity: Quantity,
 }
 
-/// Converts a book.
-pub fn convert(book: &Book) -> Result<Groups, ImportError> {
+/// Converts a book. Ids are made with `key`: they cover private texts, and without the key nobody can test a guess
+/// against them.
+pub fn convert(book: &Book, key: &[u8; 32]) -> Result<Groups, ImportError> {
     let mut out = Groups::default();
-    let mut seen: HashMap<String, u32> = HashMap::new();
+    let mut seen: HashMap<blake3::Hash, u32> = HashMap::new();
     for transaction in &book.transactions {
         for is_virtual in [false, true] {
             let mine = |p: &&Posting| (p.kind != Kind::Real) == is_virtual;
@@ -121,15 +121,22 @@ pub fn convert(book: &Book) -> Result<Groups, ImportError> {
                 is_virtual,
                 moves,
             };
-            let digest = Blake3::of(content(&group).as_bytes()).to_string();
-            let digest = digest.trim_start_matches("blake3:")[..40].to_owned();
-            let nth = seen.entry(digest.clone()).or_insert(0);
-            *nth += 1;
-            group.id = format!("j-{digest}-{nth}");
+            group.id = id(&group, key, &mut seen);
             out.groups.push(group);
         }
     }
     Ok(out)
+}
+
+/// The id of a group: keyed BLAKE3 over its content and how many equal ones stand before it. The count is part of what
+/// is digested, so that ids do not show which transactions have equal texts.
+fn id(group: &Group, key: &[u8; 32], seen: &mut HashMap<blake3::Hash, u32>) -> String {
+    let mut content = content(group);
+    let nth = seen.entry(blake3::keyed_hash(key, content.as_bytes())).or_insert(0);
+    *nth += 1;
+    writeln!(content, "{nth}").expect("writing to a String cannot fail");
+    let digest = blake3::keyed_hash(key, content.as_bytes()).to_hex();
+    format!("j-{}", &digest[..40])
 }
 
 /// Everything that makes a group what it is, each part on a line of its own with its length.
@@ -138,6 +145,8 @@ fn content(group: &Group) -> String {
     let mut part = |text: &str| {
         writeln!(out, "{}:{text}", text.len()).expect("writing to a String cannot fail");
     };
+    // The key serves the imports of every engine.
+    part("treasury/journal/v1");
     part(&group.date.to_string());
     part(&group.memo);
     part(group.code.as_deref().unwrap_or(""));
@@ -442,7 +451,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn groups(text: &str) -> Groups {
-        convert(&journal::read(text.as_bytes()).unwrap()).unwrap()
+        keyed(text, 7)
+    }
+
+    fn keyed(text: &str, key: u8) -> Groups {
+        convert(&journal::read(text.as_bytes()).unwrap(), &[key; 32]).unwrap()
     }
 
     fn check(text: &str, want: &[&str]) {
@@ -559,6 +572,23 @@ mod tests {
         );
     }
 
+    #[test]
+    fn an_id_cannot_be_found_without_the_key() {
+        let text = "2025-01-01 rent of Ines\n a  1\n b\n";
+        let id = |key| keyed(text, key).groups[0].id.clone();
+        assert_ne!(id(1), id(2));
+        // Without a key, the content would be all that a guess needs.
+        let plain = blake3::hash(content(&groups(text).groups[0]).as_bytes()).to_hex();
+        assert!(!id(7).contains(&plain[..40]));
+    }
+
+    #[test]
+    fn ids_do_not_show_which_texts_are_equal() {
+        let all = groups("2025-01-01 x\n a  1\n b\n\n2025-01-01 x\n a  1\n b\n");
+        let heads: BTreeSet<_> = all.groups.iter().map(|g| g.id[..12].to_owned()).collect();
+        assert_eq!(heads.len(), 2);
+    }
+
     proptest! {
         #[test]
         fn moves_keep_every_balance(legs in proptest::collection::vec((0usize..5, -500i32..500), 1..20)) {
@@ -568,7 +598,7 @@ mod tests {
             }
             text.push_str(" rest\n");
             let book = journal::read(text.as_bytes()).unwrap();
-            let groups = convert(&book).unwrap();
+            let groups = convert(&book, &[7; 32]).unwrap();
             for one in groups.groups.iter().flat_map(|g| &g.moves) {
                 prop_assert!(one.quantity.is_positive());
                 prop_assert_ne!(&one.debit.account, &one.credit.account);

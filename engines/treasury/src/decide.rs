@@ -42,6 +42,8 @@ pub struct Wanted {
     pub debit_notes: Notes,
     /// Lot and price of the credit side.
     pub credit_notes: Notes,
+    /// Private text of this transfer alone, where it has one besides the call's.
+    pub own_memo: Option<String>,
     /// Fields that stand on both receipts as they are.
     pub both: Map<String, Value>,
 }
@@ -378,7 +380,11 @@ impl<'a> Deciding<'a> {
             if let Some(expires) = expires {
                 put("expires_at", &expires.to_string());
             }
-            self.drafts.push(Draft::new(kind, body));
+            let draft = Draft::new(kind, body);
+            self.drafts.push(match &wanted.own_memo {
+                Some(memo) => draft.private("memo", memo.as_str()),
+                None => draft,
+            });
         }
     }
 }

@@ -53,7 +53,11 @@ fn check(name: &str, text: &str, formats: &[&str]) {
         let difference = Quantity::parse(row["difference"].as_str().unwrap()).unwrap();
         assert!(difference.is_zero(), "{name}: {row}");
     }
-    for format in formats {
+    for (format, texts) in formats.iter().flat_map(|format| [(format, true), (format, false)]) {
+        if !texts {
+            // The texts of every third receipt are gone, most often those of one side only.
+            bench.erase(|line| line.seq % 3 == 0);
+        }
         let out = bench.export(format).text;
         let again_name = if *format == "beancount" { "again.beancount" } else { "again.journal" };
         let mut again = imported(again_name, &out);
@@ -148,7 +152,7 @@ fn moves_keep_every_balance_of_published_files() {
         books.extend(sample(name).map(|text| beancount::read(text.as_bytes()).unwrap().book));
     }
     for book in books {
-        let groups = convert::convert(&book).unwrap();
+        let groups = convert::convert(&book, &[0; 32]).unwrap();
         let moved = convert::balances(&groups).unwrap();
         let mut sums = std::collections::BTreeMap::new();
         for ((_, asset), quantity) in &moved {

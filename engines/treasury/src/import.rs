@@ -54,7 +54,7 @@ impl Importer<State> for Journal {
 
     fn read(&self, state: &State, source: Source<'_>) -> Result<Import, Refusal> {
         let book = journal::read(source.bytes).map_err(|error| refusal(source.name, &[error]))?;
-        plan(state, source.name, &book)
+        plan(state, source, &book)
     }
 }
 
@@ -77,7 +77,7 @@ impl Importer<State> for Beancount {
         if !checked.faults.is_empty() {
             return Err(refusal(source.name, &checked.faults));
         }
-        plan(state, source.name, &checked.book)
+        plan(state, source, &checked.book)
     }
 }
 
@@ -107,8 +107,10 @@ fn refusal(name: &str, faults: &[ImportError]) -> Refusal {
 }
 
 /// The calls that a book asks for.
-fn plan(state: &State, name: &str, book: &Book) -> Result<Import, Refusal> {
-    let Groups { groups, notices } = convert(book).map_err(|error| refusal(name, &[error]))?;
+fn plan(state: &State, source: Source<'_>, book: &Book) -> Result<Import, Refusal> {
+    let name = source.name;
+    let Groups { groups, notices } =
+        convert(book, source.key).map_err(|error| refusal(name, &[error]))?;
     let mut import = Import::default();
     let mut said: Vec<(Place, String)> =
         book.notices.iter().chain(&notices).map(|n| (n.place, n.message.clone())).collect();
@@ -208,6 +210,7 @@ fn opens(
                 ("effective_at", Some(&moment(*date))),
             ],
         );
+        // Without a key: the receipt says both names in clear.
         let digest = Blake3::of(format!("{account}\n{asset}").as_bytes()).to_string();
         let id = format!("a-{}", &digest.trim_start_matches("blake3:")[..40]);
         let place = place.to_string();
@@ -397,7 +400,7 @@ mod tests {
         use vm_contracts::{AnyEngine, Hosted, Source};
         let engine = Hosted::<crate::Treasury>::new();
         let calls = |text: &str| {
-            let source = Source { name: "x.journal", bytes: text.as_bytes() };
+            let source = Source { name: "x.journal", bytes: text.as_bytes(), key: &[7; 32] };
             let import = engine.import(engine.blank().as_ref(), None, source).unwrap();
             let calls = import.calls.into_iter().filter(|call| call.verb != "account-open");
             calls.map(|call| (call.id, call.intent)).collect::<Vec<_>>()

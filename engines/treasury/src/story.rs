@@ -14,7 +14,7 @@ pub const STORY: &[(&str, &str)] = &[
     ("account-open", r#"{"account":"assets:till","asset":"EUR","class":"asset"}"#),
     (
         "transfer",
-        r#"{"transfer_id":"dues-2025-17","debit":"assets:till","credit":"income:dues","asset":"EUR","amount":"60.00","code":"2025-17","effective_at":"2025-05-02"}"#,
+        r#"{"transfer_id":"dues-2025-17","debit":"assets:till","credit":"income:dues","asset":"EUR","amount":"60.00","code":"2025-17","memo":"dues of a member","effective_at":"2025-05-02"}"#,
     ),
     (
         "transfer",

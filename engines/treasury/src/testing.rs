@@ -1,12 +1,17 @@
-//! A bench for tests: calls go through the same edge and fold as in the ledger.
+//! A bench for tests: calls go through the same edge and fold as in the ledger, and private values leave the bodies as
+//! they do there.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
+use vm_contracts::veil::put_digests;
 use vm_contracts::{
     Actor, AnyEngine, AnyState, Asked, Draft, Fault, History, Hosted, Line, Map, Moment, Refusal,
-    Term, edge,
+    Spec, Term, edge,
 };
 use vm_receipts::digest::Blake3;
 use vm_receipts::line::{Context, End, Part, Prev};
+use vm_receipts::private::disclosure_digest;
 
 use crate::Treasury;
 use crate::state::{Account, State};
@@ -17,6 +22,8 @@ pub struct Bench {
     state: Box<dyn AnyState>,
     /// All lines so far.
     pub lines: Vec<Line>,
+    /// Private values of each line, by its place.
+    openings: Openings,
     now_ms: i64,
     calls: u64,
 }
@@ -29,8 +36,11 @@ pub fn refused<T: std::fmt::Debug>(got: Result<T, Refusal>, code: &str) {
     }
 }
 
+/// Private values by the place of their line.
+type Openings = BTreeMap<u64, Map<String, Value>>;
+
 /// Lines in a vector as a history.
-pub struct Lines<'a>(pub &'a [Line]);
+struct Lines<'a>(&'a [Line], &'a Openings);
 
 impl History for Lines<'_> {
     fn scan(&mut self, terms: &[Term], visit: &mut dyn FnMut(&Line) -> bool) -> Result<(), Fault> {
@@ -48,13 +58,30 @@ impl History for Lines<'_> {
         }
         Ok(())
     }
+
+    fn opened(&mut self, line: &Line) -> Result<Map<String, Value>, Fault> {
+        Ok(self.1.get(&line.seq).cloned().unwrap_or_default())
+    }
 }
 
 impl Bench {
     pub fn new() -> Self {
         let engine = Hosted::<Treasury>::new();
         let state = engine.blank();
-        Bench { engine, state, lines: Vec::new(), now_ms: 1_790_000_000_000, calls: 0 }
+        let (lines, openings) = (Vec::new(), Openings::new());
+        Bench { engine, state, lines, openings, now_ms: 1_790_000_000_000, calls: 0 }
+    }
+
+    /// The private value of a line, if it has one that can be opened.
+    pub fn opened(&self, line: &Line, name: &str) -> Option<&str> {
+        self.openings.get(&line.seq)?.get(name)?.as_str()
+    }
+
+    /// Forgets the private values of the lines that are meant, as an erasure does.
+    pub fn erase(&mut self, meant: impl Fn(&Line) -> bool) {
+        for line in self.lines.iter().filter(|line| meant(line)) {
+            self.openings.remove(&line.seq);
+        }
     }
 
     pub fn wait_s(&mut self, seconds: i64) {
@@ -90,16 +117,17 @@ impl Bench {
         let drafts = self.engine.decide(self.state.as_ref(), verb, &intent, asked)?;
         assert!(!drafts.is_empty());
         let of = drafts.len() as u32;
-        let mut lines = Vec::new();
-        for (index, draft) in drafts.into_iter().enumerate() {
+        let (mut lines, mut openings) = (Vec::new(), Openings::new());
+        for (index, mut draft) in drafts.into_iter().enumerate() {
             assert!(spec.types.contains(&draft.kind), "{verb} does not declare {}", draft.kind);
             for name in draft.body.keys() {
                 let kept = spec.field(name).is_some_and(|field| field.is_kept());
                 assert!(kept, "{verb} does not declare {name} as kept");
             }
             let part = Part { n: index as u32 + 1, of };
-            let mut line =
-                line(draft, verb, id, part, self.lines.len() as u64 + lines.len() as u64, at);
+            let seq = self.lines.len() as u64 + lines.len() as u64;
+            openings.insert(seq, hide(spec, &intent, &mut draft, seq));
+            let mut line = line(draft, verb, id, part, seq, at);
             line.tags.extend(tags.iter().cloned());
             line.sealable().unwrap();
             lines.push(line);
@@ -109,6 +137,7 @@ impl Bench {
         }
         self.state.promote();
         self.lines.extend(lines.iter().cloned());
+        self.openings.extend(openings);
         assert_eq!(self.state().broken.get().count, 0);
         Ok(lines)
     }
@@ -144,17 +173,18 @@ impl Bench {
     pub fn report(&self, verb: &str, question: Value) -> Value {
         let spec = self.engine.reports().into_iter().find(|s| s.verb == verb).unwrap();
         let question = edge::admit(spec, question.as_object().unwrap()).unwrap();
-        let mut history = Lines(&self.lines);
+        let mut history = Lines(&self.lines, &self.openings);
         self.engine.report(self.state.as_ref(), &mut history, verb, &question).unwrap()
     }
 
     pub fn export(&self, format: &str) -> vm_contracts::Export {
-        self.engine.export(self.state.as_ref(), &mut Lines(&self.lines), format).unwrap()
+        let mut history = Lines(&self.lines, &self.openings);
+        self.engine.export(self.state.as_ref(), &mut history, format).unwrap()
     }
 
     /// Imports a text; gives the number of new receipts and the notices.
     pub fn import(&mut self, name: &str, text: &str) -> Result<(usize, Vec<String>), Refusal> {
-        let source = vm_contracts::Source { name, bytes: text.as_bytes() };
+        let source = vm_contracts::Source { name, bytes: text.as_bytes(), key: &[7; 32] };
         let import = self.engine.import(self.state.as_ref(), None, source)?;
         let before = self.lines.len();
         for planned in import.calls {
@@ -178,6 +208,26 @@ impl Bench {
         }
         state.dump()
     }
+}
+
+/// Puts one digest for each declared private field into the body, as the ledger does: of the draft's own value, else of
+/// the intent's, else a decoy. The salts are the places, which no ledger would do. Gives what can be opened.
+fn hide(
+    spec: &Spec,
+    intent: &Map<String, Value>,
+    draft: &mut Draft,
+    seq: u64,
+) -> Map<String, Value> {
+    let (mut opened, mut digests) = (Map::new(), Vec::new());
+    for field in spec.private_in_body() {
+        let value = draft.private.remove(field.name).or_else(|| intent.get(field.name).cloned());
+        let disclosure = serde_json::json!([seq, field.name, value]).to_string();
+        digests.push(disclosure_digest(&disclosure));
+        opened.extend(value.map(|value| (field.name.to_owned(), value)));
+    }
+    assert!(draft.private.is_empty(), "{} does not declare {:?}", spec.verb, draft.private);
+    put_digests(&mut draft.body, digests);
+    opened
 }
 
 /// A line as the ledger would build it, with digests of nothing.

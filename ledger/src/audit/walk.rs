@@ -30,6 +30,8 @@ pub(super) struct Walked {
     pub(super) unknown_issuers: BTreeSet<String>,
     pub(super) without_actor_proof: u64,
     pub(super) ledger: Option<String>,
+    /// The first line of each call that has a case.
+    pub(super) cases: Vec<Line>,
 }
 
 /// A contradiction met while walking the lines.
@@ -56,6 +58,7 @@ pub(super) struct Walk<'a> {
     unknown_issuers: BTreeSet<String>,
     without_actor_proof: u64,
     ledger: Option<String>,
+    cases: Vec<Line>,
     file: String,
     number: u64,
     byte: u64,
@@ -85,6 +88,7 @@ impl<'a> Walk<'a> {
             unknown_issuers: BTreeSet::new(),
             without_actor_proof: 0,
             ledger: None,
+            cases: Vec::new(),
             file: String::new(),
             number: 0,
             byte: 0,
@@ -108,6 +112,7 @@ impl<'a> Walk<'a> {
             unknown_issuers: self.unknown_issuers,
             without_actor_proof: self.without_actor_proof,
             ledger: self.ledger,
+            cases: self.cases,
         }
     }
 
@@ -334,6 +339,9 @@ impl<'a> Walk<'a> {
                 Err(self.stop(0, "call_complete", detail))
             }
             _ => {
+                if line.part.n == 1 && line.artifacts.is_some() {
+                    self.cases.push(line.clone());
+                }
                 self.group = (line.part.n < line.part.of).then(|| line.clone());
                 Ok(())
             }
@@ -349,6 +357,8 @@ fn continues(open: &Line, line: &Line) -> bool {
         && open.intent == line.intent
         && open.contract == line.contract
         && open.state == line.state
+        && open.root_hash == line.root_hash
+        && open.artifacts == line.artifacts
         && open.prev == line.prev
 }
 

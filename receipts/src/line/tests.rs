@@ -449,3 +449,15 @@ proptest! {
         prop_assert!(noticed || unchanged);
     }
 }
+
+#[test]
+fn an_aborted_run_may_have_a_case() {
+    let mut line = full();
+    line.end = End::Aborted;
+    line.body.insert("fault".to_owned(), json!({"code": "port_failed"}));
+    let sealed = line.seal(&key()).expect("it keeps the rules");
+    assert_eq!(Line::parse(&sealed.bytes).as_ref(), Ok(&sealed.line));
+    assert!(sealed.line.artifacts.is_some());
+    line.artifacts = None;
+    assert!(line.seal(&key()).is_ok(), "a record that failed has none");
+}

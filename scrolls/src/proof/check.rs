@@ -3,7 +3,7 @@
 use vm_receipts::key::PublicKey;
 use vm_receipts::line::{self, Line};
 
-use super::{FILE_NAME, Proof, ProofFileError};
+use super::{Entry, FILE_NAME, Proof, ProofFileError, case_files, opened};
 use crate::checkpoint::Checkpoint;
 use crate::tree::{self, Hash};
 use crate::trust::Trust;
@@ -35,7 +35,10 @@ pub fn verify(proof: &Proof, trust: &Trust) -> Verdict {
     let line = check_line(proof, &mut findings);
     if let Some(line) = &line {
         check_issuer(proof, line, trust, &mut findings);
-        check_digests(line, &mut findings);
+        let read = check_digests(proof, line, &mut findings);
+        opened::check(proof, line, &read, &mut findings);
+    } else if !proof.bundle.is_empty() || !proof.disclosures.is_empty() {
+        findings.not_checked("case files and disclosures: the line they belong to does not read");
     }
     let checkpoint = check_checkpoint(proof, trust, &mut findings);
     if let Some(checkpoint) = &checkpoint {
@@ -56,7 +59,7 @@ pub fn verify(proof: &Proof, trust: &Trust) -> Verdict {
     findings.verdict(&about, trust.self_asserted)
 }
 
-fn place(member: &str, claim: &str, byte: Option<u64>) -> Place {
+pub(super) fn place(member: &str, claim: &str, byte: Option<u64>) -> Place {
     Place { file: format!("{FILE_NAME}#{member}"), line: None, byte, claim: claim.to_owned() }
 }
 
@@ -94,12 +97,22 @@ fn check_issuer(proof: &Proof, line: &Line, trust: &Trust, findings: &mut Findin
     }
 }
 
-fn check_digests(line: &Line, findings: &mut Findings) {
-    let name = "record_digests";
+/// What the line's digests commit to. Gives the files whose text was found to be what was sealed.
+fn check_digests<'a>(
+    proof: &'a Proof,
+    line: &Line,
+    findings: &mut Findings,
+) -> Vec<(usize, &'a Entry)> {
     if line.artifacts.is_some() {
-        return findings
-            .not_checked("contract, state and artifacts: the case folder is not in this proof");
+        return case_files::check(proof, line, findings);
     }
+    check_record(line, findings);
+    case_files::check_none(proof, findings);
+    Vec::new()
+}
+
+fn check_record(line: &Line, findings: &mut Findings) {
+    let name = "record_digests";
     let (contract, state, root) = line::record_digests(line);
     let wrong = if contract != line.contract {
         "contract"

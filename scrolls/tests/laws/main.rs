@@ -4,6 +4,7 @@
 mod common;
 mod consistency;
 mod notes;
+mod proof_case;
 mod proof_file;
 mod query;
 mod spec;

@@ -58,9 +58,10 @@ fn the_file_has_one_spelling() {
     assert_eq!(code(format!("{text}\n")), Err("proof_file_not_canonical"));
     assert_eq!(code(text.replace("\"v\":1", "\"v\":2")), Err("proof_file_unsupported"));
     assert_eq!(
-        code(text.replace("\"bundle\":[]", "\"bundle\":[1]")),
+        code(text.replace("\"anchors\":[]", "\"anchors\":[1]")),
         Err("proof_file_unsupported")
     );
+    assert_eq!(code(text.replace("\"bundle\":[]", "\"bundle\":[1]")), Err("proof_file_member"));
     assert_eq!(code(text.replace("\"bundle\":[]", "\"bundle\":{}")), Err("proof_file_member"));
     assert_eq!(code(text.replace("\"v\":1", "\"v\":1,\"w\":1")), Err("proof_file_member"));
     assert_eq!(code(text.replace(",\"v\":1", "")), Err("proof_file_member"));

@@ -74,6 +74,15 @@ fn the_proof_file_example_is_what_is_written() {
 }
 
 #[test]
+fn the_proof_of_a_case_is_what_is_written() {
+    let written = String::from_utf8(crate::proof_case::example().to_bytes()).unwrap();
+    assert_eq!(block("proof-case"), written, "put this into SPEC.md:\n{written}");
+    let trust = Trust::parse(block("trust")).unwrap();
+    let verdict = verify_bytes(written.as_bytes(), &trust);
+    assert!(verdict.is_verified() && verdict.disclosed.len() == 3, "{verdict:?}");
+}
+
+#[test]
 fn the_query_examples_parse() {
     let schema = Schema::new(vec![
         QueryField::new("account", QueryKind::Text),

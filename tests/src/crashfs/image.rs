@@ -180,14 +180,31 @@ pub(super) enum Node {
 #[derive(Clone, Debug)]
 pub(super) enum Change {
     Put(String, Node),
-    Move(String, String, Node),
+    /// Waits for both directories, which are one where a name stays in its directory.
+    Move {
+        from: String,
+        to: String,
+        node: Node,
+        /// The directory that was synced already.
+        synced: Option<String>,
+    },
     Drop(String),
 }
 
 impl Change {
-    pub(super) fn directory(&self) -> &str {
+    /// Takes note that a directory was synced; whether the change is durable now.
+    pub(super) fn settles(&mut self, dir: &str) -> bool {
         match self {
-            Change::Put(path, _) | Change::Move(_, path, _) | Change::Drop(path) => parent(path),
+            Change::Put(path, _) | Change::Drop(path) => parent(path) == dir,
+            Change::Move { from, to, synced, .. } => {
+                if parent(from) != dir && parent(to) != dir {
+                    return false;
+                }
+                let other = synced.as_deref().is_some_and(|before| before != dir);
+                let whole = parent(from) == parent(to) || other;
+                synced.get_or_insert_with(|| dir.to_owned());
+                whole
+            }
         }
     }
 
@@ -196,15 +213,36 @@ impl Change {
             Change::Put(path, node) => {
                 names.insert(path.clone(), *node);
             }
-            Change::Move(from, to, node) => {
+            Change::Move { from, to, node, .. } => {
                 names.remove(from);
+                let content: Vec<String> = below(names, from).cloned().collect();
+                for path in content {
+                    if let Some(node) = names.remove(&path) {
+                        names.insert(format!("{to}{}", &path[from.len()..]), node);
+                    }
+                }
                 names.insert(to.clone(), *node);
             }
             Change::Drop(path) => {
                 names.remove(path);
+                // A directory was empty for readers; what the disk still holds of it goes with it.
+                let content: Vec<String> = below(names, path).cloned().collect();
+                for path in content {
+                    names.remove(&path);
+                }
             }
         }
     }
+}
+
+/// Paths below a directory; none below a file.
+pub(super) fn below<'a>(
+    names: &'a BTreeMap<String, Node>,
+    dir: &str,
+) -> impl Iterator<Item = &'a String> {
+    let start = format!("{dir}/");
+    let end = format!("{dir}0");
+    names.range(start..end).map(|(path, _)| path)
 }
 
 /// A whole file system at one instant: what readers see, and what the disk holds.

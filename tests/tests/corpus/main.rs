@@ -59,8 +59,18 @@ fn beancount() {
 }
 
 #[test]
+fn case_list() {
+    campaign("case_list", 10_000);
+}
+
+#[test]
 fn checkpoint() {
     campaign("checkpoint", 5_000);
+}
+
+#[test]
+fn disclosure() {
+    campaign("disclosure", 10_000);
 }
 
 #[test]
@@ -81,6 +91,11 @@ fn note() {
 #[test]
 fn open_home() {
     campaign("open_home", 1_000);
+}
+
+#[test]
+fn proof_case() {
+    campaign("proof_case", 3_000);
 }
 
 #[test]
@@ -169,5 +184,20 @@ fn bless() {
         let (proof, tlog) = sample.proofs(seq);
         keep("proof_file", &format!("toy-{seq}"), &proof);
         keep("tlog_proof", &format!("toy-{seq}"), &tlog);
+    }
+    let cases = vm_tests::cases::Cases::after(&[]);
+    keep("proof_case", "whole", &cases.whole(0).to_bytes());
+    keep("proof_case", "aborted", &cases.whole(1).to_bytes());
+    keep("proof_case", "some", &cases.some(0, &[1, 3]).to_bytes());
+    keep("proof_case", "bare", &cases.bare(0).to_bytes());
+    let case = &cases.cases[0];
+    keep("case_list", "list", &case.files["ARTIFACTS.sha256"]);
+    keep("case_list", "stub", &case.files["outputs/1.private"]);
+    let documents = ["contract.json", "state.json", "outputs/1.private"];
+    for ((name, path), opening) in
+        ["field", "nested", "output"].iter().zip(documents).zip(&case.openings)
+    {
+        let text = format!("{}\n", opening.text());
+        keep("disclosure", name, &[text.as_bytes(), &case.files[path]].concat());
     }
 }

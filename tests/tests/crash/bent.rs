@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use vm_ledger::fs::Fs;
+use vm_ledger::fs::{Fs, parent};
 use vm_tests::crashfs::CrashFs;
 
 /// A step left out or moved.
@@ -39,9 +39,37 @@ pub enum Bug {
     DeadNameTrusted,
     /// The lines of a call in two files: the answer waits for the older file only.
     OlderFileOnly,
+    /// The claim is written after the effect: with the first change that follows its own sync.
+    ClaimAfterEffect,
+    /// The name of the claim is not made durable.
+    ClaimNotDurable,
+    /// contract.json and state.json are renamed into place without a sync of their content.
+    RunNotSynced,
+    /// The name of a run's folder is not made durable.
+    RunNameNotSynced,
+    /// Openings of an open run are renamed into place without a sync of their content.
+    RunOpeningsNotSynced,
+    /// Openings are synced after the lines that need them, which is after the answer.
+    OpeningsAfterLines,
+    /// What a stage left is not synced before state.json says that it is there.
+    OutputNotSynced,
+    /// A folder goes to cases/ before what was written into it last is durable.
+    CaseNotSynced,
 }
 
-/// All of them.
+/// Those of runs and private values.
+pub const RUN_BUGS: [Bug; 8] = [
+    Bug::ClaimAfterEffect,
+    Bug::ClaimNotDurable,
+    Bug::RunNotSynced,
+    Bug::RunNameNotSynced,
+    Bug::RunOpeningsNotSynced,
+    Bug::OpeningsAfterLines,
+    Bug::OutputNotSynced,
+    Bug::CaseNotSynced,
+];
+
+/// Those of the commit flow.
 pub const BUGS: [Bug; 14] = [
     Bug::LinesNotSynced,
     Bug::AnswerBeforeSync,
@@ -67,11 +95,19 @@ pub struct Bent {
     owed: Mutex<Vec<String>>,
     /// Whether a write of lines has found no space.
     full: AtomicBool,
+    /// A claim that is to be written later, and whether its turn has come.
+    claim: Mutex<Option<(String, Vec<u8>, bool)>>,
 }
 
 impl Bent {
     pub fn new(bug: Bug, fs: Arc<CrashFs>) -> Self {
-        Self { bug, fs, owed: Mutex::default(), full: AtomicBool::new(false) }
+        Self {
+            bug,
+            fs,
+            owed: Mutex::default(),
+            full: AtomicBool::new(false),
+            claim: Mutex::default(),
+        }
     }
 
     fn pay(&self) {
@@ -90,11 +126,37 @@ impl Bent {
         if self.bug == Bug::AnswerBeforeSync {
             self.pay();
         }
+        let due = self.claim.lock().expect("nobody panics here").take_if(|(_, _, due)| *due);
+        if let Some((path, bytes, _)) = due {
+            // As the flow itself does it, only too late.
+            let _ = self.fs.append(&path, 0, &bytes).and_then(|()| self.fs.sync(&path));
+            let _ = self.fs.sync_dir(parent(&path));
+        }
+    }
+
+    /// Whether this sync belongs to a claim that is put off; its last one makes the claim due.
+    fn put_off(&self, path: &str) -> bool {
+        match self.claim.lock().expect("nobody panics here").as_mut() {
+            Some((claim, _, _)) if claim == path => true,
+            Some((claim, _, due)) if parent(claim) == path && !*due => {
+                *due = true;
+                true
+            }
+            _ => false,
+        }
     }
 }
 
 fn is_lines(path: &str) -> bool {
     path.starts_with("receipts/") && path.ends_with(".jsonl")
+}
+
+fn is_claim(path: &str) -> bool {
+    in_runs(path) && path.ends_with("/claim.1")
+}
+
+fn in_runs(path: &str) -> bool {
+    path.starts_with("runs/")
 }
 
 fn is_copy(path: &str) -> bool {
@@ -127,6 +189,11 @@ impl Fs for Bent {
     }
     fn append(&self, path: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.change();
+        if self.bug == Bug::ClaimAfterEffect && is_claim(path) {
+            let claim = (path.to_owned(), bytes.to_vec(), false);
+            *self.claim.lock().expect("nobody panics here") = Some(claim);
+            return Ok(());
+        }
         let done = self.fs.append(path, at, bytes);
         let full = done.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::StorageFull);
         self.full.fetch_or(full, Ordering::Relaxed);
@@ -170,6 +237,12 @@ impl Fs for Bent {
             {
                 Ok(())
             }
+            Bug::ClaimAfterEffect if self.put_off(path) => Ok(()),
+            Bug::RunNotSynced if in_runs(path) && path.ends_with(".json.tmp") => Ok(()),
+            Bug::RunOpeningsNotSynced if in_runs(path) && path.ends_with("openings.tmp") => Ok(()),
+            Bug::OutputNotSynced if in_runs(path) && path.contains("/outputs/") => Ok(()),
+            Bug::CaseNotSynced if path.ends_with("PROOF.json.tmp") => Ok(()),
+            Bug::OpeningsAfterLines if path.ends_with(".page") => Ok(()),
             Bug::SyncRetried => self.fs.sync(path).or_else(|_| self.fs.sync(path)),
             _ => {
                 self.change();
@@ -194,6 +267,11 @@ impl Fs for Bent {
         }
     }
 
+    fn remove_dir(&self, dir: &str) -> io::Result<()> {
+        self.change();
+        self.fs.remove_dir(dir)
+    }
+
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         self.change();
         if self.bug == Bug::RootBeforeLines && dir.is_empty() {
@@ -204,6 +282,9 @@ impl Fs for Bent {
         }
         match self.bug {
             Bug::DirectoriesNotSynced => Ok(()),
+            Bug::ClaimAfterEffect if self.put_off(dir) => Ok(()),
+            Bug::ClaimNotDurable if self.has_fresh_claim(dir) => Ok(()),
+            Bug::RunNameNotSynced if dir == "runs/toy" => Ok(()),
             Bug::DeadNameTrusted if dir.starts_with("receipts/") && self.fs.changes() == 0 => {
                 Ok(())
             }
@@ -216,6 +297,13 @@ impl Fs for Bent {
 }
 
 impl Bent {
+    /// Whether a claim stands in this folder whose run has no outcome yet.
+    fn has_fresh_claim(&self, dir: &str) -> bool {
+        let claimed = matches!(self.fs.len(&format!("{dir}/claim.1")), Ok(Some(_)));
+        let state = self.fs.read(&format!("{dir}/state.json")).unwrap_or_default();
+        claimed && state.windows(13).any(|w| w == b"\"in_progress\"")
+    }
+
     /// Whether the home has no lines yet, so that a sync of its root serves a new directory.
     fn fresh(&self) -> bool {
         let lines = self.fs.image();

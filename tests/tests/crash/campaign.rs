@@ -14,6 +14,8 @@ pub struct Reach {
     pub states: usize,
     /// Of those states, one in so many is crashed again.
     pub again: usize,
+    /// Of the homes in which only the process died in the first life, one in so many is crashed again.
+    pub alive: usize,
     /// States tried for each change of the second life.
     pub states_again: usize,
     /// Where the process only died in the second life, one in so many homes is crashed in its third life as well.
@@ -93,7 +95,8 @@ impl Campaign<'_> {
                     return;
                 }
                 let chosen = match depth {
-                    0 => n == 0 || dice.below(self.reach.again) == 0,
+                    0 if n == 0 => self.reach.alive == 1 || dice.below(self.reach.alive) == 0,
+                    0 => dice.below(self.reach.again) == 0,
                     1 => n == 0 && dice.below(self.reach.thrice) == 0,
                     _ => false,
                 };

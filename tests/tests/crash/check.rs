@@ -74,10 +74,26 @@ fn promised(lines: &[&[u8]], promises: &Promises) -> Result<MemoryTree, String> 
     Ok(tree)
 }
 
+/// The lines without those at their end that opening itself appends: receipts of runs whose executor is gone.
+fn before_interrupted<'a>(old: &[u8], bytes: &'a [u8]) -> &'a [u8] {
+    let mut rest = bytes;
+    while !old.starts_with(rest)
+        && let Some(line) = rest.split_inclusive(|b| *b == b'\n').next_back()
+    {
+        match Line::parse(line.strip_suffix(b"\n").unwrap_or(line)) {
+            Ok(read) if read.body.get("fault").is_some_and(|f| f["code"] == "interrupted") => {
+                rest = &rest[..rest.len() - line.len()];
+            }
+            _ => break,
+        }
+    }
+    rest
+}
+
 /// What recovery took away from the end of the lines stands in quarantine, and nothing else changed.
 pub fn quarantined(before: &Image, after: &Image) -> Result<(), String> {
     let (old, new) = (receipts(before), receipts(after));
-    let Some(cut) = old.strip_prefix(&new[..]) else {
+    let Some(cut) = old.strip_prefix(before_interrupted(&old, &new)) else {
         return Err("opening changed receipt files otherwise than by cutting their end".into());
     };
     let kept = |p: &str| p.starts_with("quarantine/") && after.read(p).is_some_and(|b| *b == cut);

@@ -1,16 +1,18 @@
 //! What a campaign does to a home, and what a life of it leaves: images to crash in, and promises to keep.
 
 use crate::bent::{Bent, Bug};
-use crate::check;
+use crate::runs::{Deed, RunPromises, Witness};
+use crate::{cases, check};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vm_contracts::{Call, Failure};
 use vm_ledger::fs::Fs;
-use vm_ledger::{Answer, Ledger, Writer, root_path};
+use vm_ledger::{Answer, Ledger, Outside, Writer, root_path};
 use vm_scrolls::checkpoint::Checkpoint;
 use vm_scrolls::note::Note;
 use vm_scrolls::tree::Hash;
 use vm_tests::crashfs::{CrashFs, Image, Trouble};
+use vm_tests::toy::Tills;
 use vm_tests::world::{self, Dice, HandClock};
 
 /// The scroll everything happens in.
@@ -24,6 +26,8 @@ pub enum Step {
     Publish,
     /// Time passes, so that the next batch publishes by itself.
     Pass(u64),
+    /// Somebody does something to a run.
+    Run(Deed),
 }
 
 /// A home to begin with and what happens to it.
@@ -52,7 +56,7 @@ fn base(per_file: u64, before: &[Step]) -> Image {
                 answer.expect("the first calls are taken");
             }),
             Step::Publish => ledger.flush().expect("nothing fails here"),
-            Step::Pass(_) => {}
+            Step::Pass(_) | Step::Run(_) => {}
         }
     }
     ledger.flush().expect("nothing fails here");
@@ -60,12 +64,11 @@ fn base(per_file: u64, before: &[Step]) -> Image {
 }
 
 pub fn open(fs: Arc<dyn Fs>, per_file: u64, clock: Arc<HandClock>) -> Result<Writer, Failure> {
-    Writer::open_with_files_of(
-        per_file,
-        world::outside(fs, clock, 7),
-        world::settings(),
-        world::keys(),
-    )
+    open_with(world::outside(fs, clock, 7), per_file)
+}
+
+fn open_with(outside: Outside, per_file: u64) -> Result<Writer, Failure> {
+    Writer::open_with_files_of(per_file, outside, world::settings(), world::keys())
 }
 
 /// An answer that left, after so many changes of the file system.
@@ -83,6 +86,8 @@ pub struct Promises {
     pub roots: BTreeMap<u64, (usize, Hash)>,
     /// Calls that were told that there was no space and nothing was written.
     pub refused: BTreeSet<String>,
+    /// What people were told of runs, and what happened in the world.
+    pub runs: RunPromises,
 }
 
 impl Promises {
@@ -96,10 +101,11 @@ impl Promises {
                 .collect(),
             roots: roots.map(|(size, (_, root))| (*size, (0, *root))).collect(),
             refused: self.refused.clone(),
+            runs: self.runs.by(changes),
         }
     }
 
-    fn answer(&mut self, id: &str, at: usize, answer: Answer) -> Result<(), String> {
+    pub fn answer(&mut self, id: &str, at: usize, answer: Answer) -> Result<(), String> {
         self.note(at, answer.checkpoint.as_bytes())?;
         self.answers
             .entry(id.to_owned())
@@ -125,6 +131,7 @@ impl Promises {
         }
         self.roots.iter().for_each(|(size, (_, root))| (size, root).hash(&mut hasher));
         self.refused.hash(&mut hasher);
+        self.runs.hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -171,9 +178,16 @@ pub fn live(script: &Script, image: Image, promised: Promises, fate: Fate) -> Li
     (0..fate.age).for_each(|_| clock.reboot());
     let mut promises = promised;
     let troubled = fate.trouble != Trouble::default();
-    let wrong = go(script, &image, &fs, seam, &clock, &mut promises, troubled).err();
+    let witness = Arc::new(Witness::new(fs.clone(), &promises.runs));
+    // Salts of one life are never those of another.
+    let outside = Outside {
+        ports: Arc::new(Tills(witness.clone())),
+        ..world::outside(seam, clock.clone(), 7 + fate.age)
+    };
+    let wrong = go(script, &image, (&fs, &witness), outside, &clock, &mut promises, troubled).err();
+    promises.runs.effects = witness.effects();
     let mut trail = fs.take_trail();
-    let mut wrong = wrong;
+    let mut wrong = wrong.or(promises.runs.twice());
     if let Err(e) = see_roots(&trail, &mut promises) {
         wrong.get_or_insert(e);
     }
@@ -187,14 +201,14 @@ pub fn live(script: &Script, image: Image, promised: Promises, fate: Fate) -> Li
 fn go(
     script: &Script,
     image: &Image,
-    fs: &Arc<CrashFs>,
-    seam: Arc<dyn Fs>,
+    (fs, witness): (&Arc<CrashFs>, &Witness),
+    outside: Outside,
     clock: &Arc<HandClock>,
     promises: &mut Promises,
     troubled: bool,
 ) -> Result<(), String> {
     let before = promises.clone();
-    let writer = match open(seam, script.per_file, clock.clone()) {
+    let writer = match open_with(outside, script.per_file) {
         Ok(writer) => writer,
         Err(Failure::Corrupt(e)) => return Err(format!("it reads as corrupt: {e}")),
         Err(_) if troubled => return Ok(()),
@@ -203,6 +217,7 @@ fn go(
     let ledger = Ledger::new(writer);
     if !troubled {
         check::stands(&fs.image(), &before)?;
+        cases::stand(&ledger, &fs.image(), &before, script)?;
     }
     check::quarantined(image, &fs.image())?;
     let mut stopped = false;
@@ -213,6 +228,12 @@ fn go(
                 Err(e) if !troubled => return Err(format!("it does not publish: {e}")),
                 _ => {}
             },
+            Step::Run(deed) => {
+                let done = deed.act(&ledger, promises, fs, troubled)?;
+                if stopped && done {
+                    return Err(format!("{} was done after the ledger had stopped", deed.id()));
+                }
+            }
             Step::Batch(calls) => {
                 let answers = ledger.submit_all(calls.clone());
                 for (call, answer) in calls.iter().zip(answers) {
@@ -237,6 +258,9 @@ fn go(
     if !troubled {
         check::whole(&ledger, script, promises)?;
         check::kept(&ledger, &fs.image(), promises)?;
+        promises.runs.effects = witness.effects();
+        cases::stand(&ledger, &fs.image(), promises, script)?;
+        cases::ended(&ledger, promises, script)?;
     }
     Ok(())
 }

@@ -8,12 +8,15 @@
 
 mod bent;
 mod campaign;
+mod cases;
 mod check;
 mod flow;
+mod histories;
+mod runs;
 mod stop;
 mod trouble;
 
-use bent::{BUGS, Bug};
+use bent::{BUGS, Bug, RUN_BUGS};
 use campaign::{Count, Reach};
 use flow::{Script, Step};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -128,6 +131,9 @@ fn on_all(
         let mut total = Count::default();
         while let Some(script) = scripts.get(next.fetch_add(1, Ordering::Relaxed)) {
             let count = run(script, &stop);
+            if let Some(first) = count.first_bad.as_ref().filter(|_| !until_bad) {
+                println!("{}: {} bad of {}; first: {first}", script.name, count.bad, count.states);
+            }
             stop.fetch_or(until_bad && count.bad > 0, Ordering::Relaxed);
             total.add(count);
         }
@@ -160,7 +166,7 @@ fn scripts_by_chance() -> u64 {
 #[test]
 fn nothing_acknowledged_is_lost_in_a_hundred_thousand_crashes() {
     let (seed, began) = (seed(), Instant::now());
-    let reach = Reach { states: 24, again: 6, states_again: 3, thrice: 16 };
+    let reach = Reach { states: 24, again: 6, alive: 1, states_again: 3, thrice: 16 };
     let scripts = scripts(seed, scripts_by_chance());
     let count =
         on_all(&scripts, false, |script, stop| campaign::run(script, reach, None, seed, stop));
@@ -190,11 +196,51 @@ fn every_planted_bug_is_caught() {
     for bug in BUGS {
         // Only one of them needs a third life to show.
         let thrice = if bug == Bug::DeadNameTrusted { 2 } else { usize::MAX };
-        let reach = Reach { states: 24, again: 4, states_again: 4, thrice };
+        let reach = Reach { states: 24, again: 4, alive: 1, states_again: 4, thrice };
         let count = on_all(&scripts, true, |script, stop| match bug {
             Bug::SyncRetried => trouble::failing(script, Some(bug), seed, stop),
             Bug::NotCutBack => trouble::full(script, Some(bug), seed, stop),
             _ => campaign::run(script, reach, Some(bug), seed, stop),
+        });
+        let first = count.first_bad.as_deref().unwrap_or("nothing");
+        println!("{bug:?}: caught in {} of {} states; first: {first}", count.bad, count.states);
+        assert!(count.bad > 0, "{bug:?} was not caught in {} states", count.states);
+    }
+}
+
+#[test]
+fn runs_keep_their_promises_in_every_crash() {
+    let (seed, began) = (seed(), Instant::now());
+    let reach = Reach { states: 5, again: 400, alive: 80, states_again: 1, thrice: usize::MAX };
+    let scripts = histories::scripts(seed, scripts_by_chance() / 3);
+    let count =
+        on_all(&scripts, false, |script, stop| campaign::run(script, reach, None, seed, stop));
+    nothing_bad("runs, power loss", &count, seed, began);
+}
+
+#[test]
+fn runs_keep_their_promises_on_a_disk_that_fails_at_any_call() {
+    let (seed, began) = (seed(), Instant::now());
+    let scripts = histories::scripts(seed, 0);
+    let count = on_all(&scripts, false, |script, stop| trouble::failing(script, None, seed, stop));
+    nothing_bad("runs, EIO", &count, seed, began);
+}
+
+#[test]
+fn runs_keep_their_promises_on_a_disk_that_is_full_from_any_call() {
+    let (seed, began) = (seed(), Instant::now());
+    let scripts = histories::scripts(seed, 0);
+    let count = on_all(&scripts, false, |script, stop| trouble::full(script, None, seed, stop));
+    nothing_bad("runs, no space", &count, seed, began);
+}
+
+#[test]
+fn every_planted_bug_of_runs_is_caught() {
+    let (seed, scripts) = (seed(), histories::scripts(seed(), 0));
+    for bug in RUN_BUGS {
+        let reach = Reach { states: 8, again: 16, alive: 8, states_again: 2, thrice: usize::MAX };
+        let count = on_all(&scripts, true, |script, stop| {
+            campaign::run(script, reach, Some(bug), seed, stop)
         });
         let first = count.first_bad.as_deref().unwrap_or("nothing");
         println!("{bug:?}: caught in {} of {} states; first: {first}", count.bad, count.states);

@@ -17,13 +17,27 @@ fn calls(script: &Script, image: &Image, promises: &Promises, age: u64) -> u64 {
     live(script, image.clone(), promises.clone(), fate).calls
 }
 
+/// Whether a point is tried where one in `of` is.
+fn tried(of: usize, dice: &mut Dice) -> bool {
+    of == 1 || dice.below(of) == 0
+}
+
+/// How many points of a script there are for each one that is tried: histories of runs are long.
+fn one_in(script: &Script) -> usize {
+    if script.has_runs() { 8 } else { 1 }
+}
+
 /// Runs one script with a failing disk, in its first life and in the one after a crash.
 pub fn failing(script: &Script, bug: Option<Bug>, seed: u64, stop: &AtomicBool) -> Count {
     let mut count = Count::default();
+    let some = one_in(script);
     let eio = |at| Trouble { eio_at: Some(at), ..Trouble::default() };
     let none = Promises::default();
     for at in 0..calls(script, &script.base, &none, 0) {
         let mut dice = Dice::of(seed, &[1, at]);
+        if !tried(some.div_ceil(2), &mut dice) {
+            continue;
+        }
         let fate = Fate { bug, trouble: eio(at), seed: dice.next(), age: 0 };
         let life = live(script, script.base.clone(), none.clone(), fate);
         judge(&mut count, script, &life, &format!("EIO at call {at}"));
@@ -36,11 +50,14 @@ pub fn failing(script: &Script, bug: Option<Bug>, seed: u64, stop: &AtomicBool) 
     for (changes, image) in healthy.trail.iter().enumerate() {
         // A torn home, recovered on a disk that fails.
         let mut dice = Dice::of(seed, &[2, changes as u64]);
+        if !tried(some, &mut dice) {
+            continue;
+        }
         let states = crash_states(image, 8, &mut dice);
         let state = &states[dice.below(states.len())];
         let promised = healthy.promises.by(changes);
         let many = calls(script, state, &promised, 1);
-        for at in (0..many).filter(|_| dice.below(4) == 0).collect::<Vec<_>>() {
+        for at in (0..many).filter(|_| dice.below(4 * some) == 0).collect::<Vec<_>>() {
             let fate = Fate { bug, trouble: eio(at), seed: dice.next(), age: 1 };
             let life = live(script, state.clone(), promised.clone(), fate);
             let place = format!("EIO at call {at} after a crash at {changes}");
@@ -57,10 +74,14 @@ pub fn failing(script: &Script, bug: Option<Bug>, seed: u64, stop: &AtomicBool) 
 /// Runs one script with a disk that is full from each call on, with different room left.
 pub fn full(script: &Script, bug: Option<Bug>, seed: u64, stop: &AtomicBool) -> Count {
     let mut count = Count::default();
+    let some = one_in(script);
     let none = Promises::default();
     for at in 0..calls(script, &script.base, &none, 0) {
         for room in [0, 700, 2_500] {
             let mut dice = Dice::of(seed, &[3, at, room as u64]);
+            if !tried(some, &mut dice) {
+                continue;
+            }
             let trouble = Trouble { eio_at: None, full_from: Some(at), room };
             let fate = Fate { bug, trouble, seed: dice.next(), age: 0 };
             let life = live(script, script.base.clone(), none.clone(), fate);
@@ -105,6 +126,9 @@ fn after(
             continue;
         }
         for (changes, image) in next.trail.iter().enumerate() {
+            if !tried(one_in(script), dice) {
+                continue;
+            }
             let fate = Fate { bug, seed: dice.next(), age: 3, ..Fate::default() };
             let last = live(script, image.all_lost(), next.promises.by(changes), fate);
             judge(

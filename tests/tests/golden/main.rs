@@ -100,7 +100,10 @@ fn shape(name: &str, value: &Value) -> Value {
 
 fn told(words: &[&str], (code, out, err): (u8, String, String)) -> String {
     let mut text = format!("$ vm {} --json\nexit {code}\n", words.join(" "));
-    for (stream, said) in [("stdout", out), ("stderr", err)] {
+    let (notes, err): (Vec<&str>, Vec<&str>) =
+        err.lines().partition(|line| line.starts_with("note: "));
+    notes.iter().for_each(|note| text.push_str(&format!("stderr {note}\n")));
+    for (stream, said) in [("stdout", out), ("stderr", err.join("\n"))] {
         let documents: Vec<Value> = serde_json::Deserializer::from_str(&said)
             .into_iter::<Value>()
             .collect::<Result<_, _>>()
@@ -179,6 +182,70 @@ fn shape_of_every_json_answer() {
     say(&home, &["verify"], &["verify"]);
     say(&home, &["status"], &["status"]);
     golden::check("json.txt", &text);
+}
+
+#[test]
+fn shape_of_every_answer_about_runs() {
+    let room = tempfile::tempdir().unwrap();
+    let home = room.path().join("home");
+    let file = |name: &str| room.path().join(name).display().to_string();
+    let (guard, contract, proof) = (file("guard"), file("contract.json"), file("PROOF.json"));
+    let (note, secret) = (file("note.md"), file("names.txt"));
+    std::fs::write(&note, "nobody answered the telephone\n").unwrap();
+    std::fs::write(&secret, "Mallory\n").unwrap();
+    assert_eq!(vm(&home, &["init", "--guard", &guard, "--node", "n1"]).0, 0);
+    let mut text = String::new();
+    let mut say = |shown: &[&str], words: &[&str]| {
+        let said = vm(&home, words);
+        text.push_str(&told(shown, said.clone()));
+        said.1
+    };
+    let plan = ["drills", "plan", "--prompt", "ransomware around a table", "--id", "r-1"];
+    std::fs::write(&contract, say(&plan, &plan)).unwrap();
+    say(&["drills", "run", "FILE"], &["drills", "run", &contract]);
+    say(&["drills", "runs"], &["drills", "runs"]);
+    let next = say(&["drills", "next", "r-1"], &["drills", "next", "r-1"]);
+    let first = ready(&next).unwrap();
+    let files = ["--outputs", &note, "--private-outputs", &secret];
+    let words = ["drills", "complete-stage", "r-1", &first, "--outcome", "missed", "--note", "n"];
+    let shown = ["drills", "complete-stage", "r-1", "STAGE", "--outcome", "missed", "--note", "n"];
+    let mut last = say(&shown, &[&words[..], &files].concat());
+    say(&shown, &[&words[..], &files].concat());
+    say(&["drills", "seal", "r-1"], &["drills", "seal", "r-1"]);
+    while let Some(stage) = ready(&last) {
+        last = vm(&home, &["drills", "complete-stage", "r-1", &stage, "--outcome", "detected"]).1;
+    }
+    say(&["drills", "seal", "r-1"], &["drills", "seal", "r-1"]);
+    say(
+        &["drills", "output", "r-1", "names.txt", "-o", "FILE"],
+        &["drills", "output", "r-1", "names.txt", "-o", &file("out")],
+    );
+    let by_id = ["receipt", "show", "r-1", "--private"];
+    say(&by_id, &by_id);
+    let disclose = ["prove", "r-1", "--disclose", "prompt"];
+    say(
+        &[&disclose[..], &["--output", "FILE"]].concat(),
+        &[&disclose[..], &["--output", &proof]].concat(),
+    );
+    let trust = home.join("keys/trust.txt").display().to_string();
+    let verify = ["verify", "PROOF.json", "--trust", "FILE"];
+    say(&verify, &["verify", &proof, "--trust", &trust]);
+    let case = home.join("cases/drills/r-1").display().to_string();
+    let verify = ["verify", "CASE", "--trust", "FILE"];
+    say(&verify, &["verify", &case, "--trust", &trust]);
+    std::fs::write(home.join("cases/drills/r-1/outputs/note.md"), "everybody did\n").unwrap();
+    say(&verify, &["verify", &case, "--trust", &trust]);
+    let words = ["drills", "drill", "--prompt", "phishing", "--id", "r-2"];
+    say(&words, &words);
+    say(&["drills", "abort", "r-2"], &["drills", "abort", "r-2", "--reason", "rain"]);
+    say(&["drills", "seal", "r-2"], &["drills", "seal", "r-2"]);
+    golden::check("runs.txt", &text);
+}
+
+/// The first stage that can be completed.
+fn ready(run: &str) -> Option<String> {
+    let run: Value = serde_json::from_str(run).unwrap();
+    Some(run["ready"][0]["id"].as_str()?.to_owned())
 }
 
 #[test]

@@ -69,6 +69,11 @@ fn verifying_writes_nothing() {
     let home = Edited::with_unpublished(&["a"], &["b"]);
     let before = home.all();
     assert_eq!(home.verify().outcome, Outcome::Verified);
-    vm_ledger::fsck::fsck(&*home.disk(), &vm_tests::world::settings(), &mut |_, _, _| {});
+    vm_ledger::fsck::fsck(
+        &home.disk(),
+        &vm_tests::world::settings(),
+        &crate::place::ENGINES,
+        &mut |_, _, _| {},
+    );
     assert!(home.all() == before, "a file was changed");
 }

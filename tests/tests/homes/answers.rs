@@ -86,6 +86,12 @@ impl Fs for FullDisk {
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         self.0.sync_dir(dir)
     }
+    fn remove_dir(&self, dir: &str) -> io::Result<()> {
+        self.0.remove_dir(dir)
+    }
+    fn regular(&self, path: &str) -> io::Result<Option<u64>> {
+        self.0.regular(path)
+    }
 }
 
 #[test]

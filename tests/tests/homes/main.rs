@@ -7,10 +7,12 @@
 mod acts;
 mod answers;
 mod beside;
+mod cases;
 mod clock;
 mod damage;
 mod files;
 mod place;
 mod restored;
+mod runs;
 mod unfinished;
 mod verdicts;

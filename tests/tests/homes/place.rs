@@ -17,7 +17,7 @@ use vm_scrolls::checkpoint::Checkpoint;
 use vm_scrolls::tree::{MemoryTree, leaf_hash};
 use vm_scrolls::trust::Trust;
 use vm_scrolls::verdict::{Outcome, Verdict};
-use vm_tests::toy::{Note, TOY, Toy, ToyState};
+use vm_tests::toy::{Drawer, Note, TOY, Tills, Toy, ToyState};
 use vm_tests::world::{HandClock, SeededEntropy, keys, note, settings};
 
 /// Receipts of the toy's scroll.
@@ -55,11 +55,13 @@ pub fn twin(id: &str, text: &str) -> Call {
 pub struct Edited {
     dir: TempDir,
     pub clock: Arc<HandClock>,
+    pub till: Arc<Drawer>,
 }
 
 impl Edited {
     pub fn new() -> Self {
-        let edited = Self { dir: tempfile::tempdir().unwrap(), clock: Arc::default() };
+        let dir = tempfile::tempdir().unwrap();
+        let edited = Self { dir, clock: Arc::default(), till: Arc::default() };
         for name in ["", "keys", "../guard"] {
             fs::create_dir_all(edited.path(name)).unwrap();
         }
@@ -109,6 +111,7 @@ impl Edited {
             entropy: Arc::new(SeededEntropy::new(7)),
             gate: Arc::new(OwnerGate),
             engines: &ENGINES,
+            ports: Arc::new(Tills(self.till.clone())),
         };
         Writer::open(outside, settings(), keys()).map(Ledger::new)
     }

@@ -1,6 +1,6 @@
 //! What `vm verify` and `vm fsck` say of homes that were cut, thinned out or written by hand.
 
-use crate::place::{Desk, Edited, LINES, ROOT, twin};
+use crate::place::{Desk, ENGINES, Edited, LINES, ROOT, twin};
 use std::fs;
 use vm_ledger::fsck::{Level, fsck};
 use vm_ledger::guard::{Guard, SIGNED_STATE};
@@ -83,7 +83,7 @@ fn fsck_finds_a_home_that_was_cut_to_older_lines_and_their_root() {
     // First the lines and ROOT only, then all three: then only the copy outside the home knows better.
     for count in [2, 3] {
         older[..count].iter().for_each(|(name, bytes)| home.write(name, bytes));
-        let (verdict, findings) = fsck(&*home.disk(), &settings(), &mut |_, _, _| {});
+        let (verdict, findings) = fsck(&home.disk(), &settings(), &ENGINES, &mut |_, _, _| {});
         let problem = findings.iter().any(|f| f.level == Level::Problem);
         assert!(problem || verdict.outcome == Outcome::Tampered, "{count}: {}", verdict.summary);
         let refused = home.try_open().map(|_| ()).unwrap_err();
@@ -95,7 +95,7 @@ fn fsck_finds_a_home_that_was_cut_to_older_lines_and_their_root() {
 fn fsck_has_nothing_to_say_of_a_home_in_order() {
     let home = Edited::with_unpublished(&["a"], &["b"]);
     drop(home.open());
-    let (verdict, findings) = fsck(&*home.disk(), &settings(), &mut |_, _, _| {});
+    let (verdict, findings) = fsck(&home.disk(), &settings(), &ENGINES, &mut |_, _, _| {});
     assert_eq!(verdict.outcome, Outcome::Verified, "{}", verdict.summary);
     assert!(findings.iter().all(|f| f.level == Level::Ok), "{findings:?}");
 }

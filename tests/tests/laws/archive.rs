@@ -24,7 +24,8 @@ fn archives() -> PathBuf {
 fn draft() -> Files {
     let bench = Bench::told();
     let mut files = bench.fs.home();
-    files.retain(|path, _| path.starts_with("receipts/") || path.starts_with("ROOT."));
+    let kept = ["receipts/", "cases/", "ROOT."];
+    files.retain(|path, _| kept.iter().any(|start| path.starts_with(start)));
     let keys = world::keys();
     let did = keys.issuer.did().to_owned();
     let vkey = |scroll: &str| {

@@ -50,6 +50,8 @@ fn wrong(kind: &Kind) -> Vec<Value> {
         Kind::Choice(_) => vec![json!("no such word"), json!(1)],
         Kind::TextList(..) => vec![json!("a"), json!([1])],
         Kind::List(..) => vec![json!("a"), json!([1]), json!([[]])],
+        Kind::Document(_) => vec![json!(1), json!(["a"]), json!("a\u{0}b"), json!("a\u{1b}b")],
+        Kind::Documents(..) => vec![json!("a"), json!([1]), json!(["a\u{0}b"])],
     });
     if let Kind::Name(_) = kind {
         values.extend([json!(""), json!(" a"), json!("a ")]);
@@ -70,6 +72,10 @@ fn oversize(kind: &Kind) -> Vec<Value> {
         Kind::Decimal(scale) => {
             let fraction = format!("0.{}1", "0".repeat(usize::from(scale)));
             vec![json!(fraction), json!("9".repeat(41))]
+        }
+        Kind::Document(max) => vec![json!("x".repeat(max + 1))],
+        Kind::Documents(most, max) => {
+            vec![json!(vec!["a"; most + 1]), json!(["x".repeat(max + 1)])]
         }
         Kind::TextList(most, max) => vec![json!(vec!["a"; most + 1]), json!(["x".repeat(max + 1)])],
         Kind::List(most, _) => vec![json!(vec![json!({}); most + 1])],

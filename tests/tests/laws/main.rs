@@ -12,5 +12,7 @@ mod declared;
 mod filters;
 mod folding;
 mod intents;
+mod privates;
+mod runs;
 mod secrets;
 mod stories;

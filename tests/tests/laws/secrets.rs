@@ -94,8 +94,9 @@ fn homes_that_differ_only_in_secrets_are_equal_byte_for_byte() {
             for mut call in stories::calls(*engine) {
                 let spec = engine.operation(&call.verb).expect("a declared operation");
                 for field in spec.fields.iter().filter(|f| f.secret && f.is_input()) {
-                    let value = secret.map_or(call.intent[field.name].clone(), Value::from);
-                    call.intent.insert(field.name.to_owned(), value);
+                    if let Some(given) = call.intent.get_mut(field.name) {
+                        *given = secret.map_or(given.clone(), Value::from);
+                    }
                 }
                 bench.submit(call).expect("stories are accepted");
             }

@@ -1,18 +1,19 @@
 //! For each engine, calls that are accepted one after another and use every operation at least once.
 
-use crate::bench::{call, example};
+use crate::bench::call;
 use serde_json::{Value, json};
 use vm_contracts::{AnyEngine, Call};
 
-/// The story of an engine. One that has none here is told its examples in the order of its list.
+/// The story of an engine. One that has none here is told its own, and then its examples in the order of its list.
 pub fn calls(engine: &dyn AnyEngine) -> Vec<Call> {
     let told: Vec<(&str, Value)> = match engine.name() {
         "treasury" => treasury(),
-        _ => Vec::new(),
-    };
-    let told = match told.is_empty() {
-        false => told,
-        true => engine.operations().iter().map(|s| (s.verb, Value::Object(example(s)))).collect(),
+        name => {
+            let text = |text: &str| serde_json::from_str(text).expect("an intent");
+            let before = vaultmesh::house::story(name).iter().map(|(verb, t)| (*verb, text(t)));
+            let examples = engine.operations().into_iter().map(|s| (s.verb, text(s.example)));
+            before.chain(examples).collect()
+        }
     };
     let steps = told.into_iter().enumerate();
     steps

@@ -8,8 +8,10 @@
 //! Each rule of the flow is broken once on purpose, and the model must notice: a model that cannot fail proves nothing.
 
 mod flow;
+mod run;
 
 use flow::{Flow, Rule};
+use run::{RunRule, Runs};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::collections::BTreeSet;
 
@@ -68,5 +70,41 @@ fn every_rule_broken_on_purpose_is_noticed() {
             found.contains(expected),
             "{rule:?} broken: expected {expected:?}, found {found:?}"
         );
+    }
+}
+
+#[test]
+fn a_run_keeps_every_invariant() {
+    let checker = Runs { broken: None }.checker().threads(1).spawn_bfs().join();
+    println!("runs: {} states, depth {}", checker.unique_state_count(), checker.max_depth());
+    checker.assert_properties();
+    assert!(checker.unique_state_count() > 50, "the model does something");
+}
+
+#[test]
+fn every_rule_of_runs_broken_on_purpose_is_noticed() {
+    const TWICE: &str = "an effect happens once";
+    const UNSAID: &str = "an effect has its receipt or its outcome";
+    const GIVEN_UP: &str = "what was given up is not completed";
+    let table = [
+        (RunRule::ClaimFirst, TWICE),
+        (RunRule::ClaimOnce, TWICE),
+        (RunRule::ClaimStays, TWICE),
+        (RunRule::SealInterrupted, UNSAID),
+        (RunRule::NoAbortWhileClaimed, GIVEN_UP),
+        (RunRule::SealEndedOnly, "a receipt says what happened"),
+        (RunRule::Once, "one id, one receipt"),
+        (RunRule::MoveAtOpen, "opening leaves no sealed run behind"),
+        (RunRule::MoveAfterReceipt, "a case has its receipt"),
+    ];
+    for (rule, expected) in table {
+        let until = HasDiscoveries::AnyOf(BTreeSet::from([expected]));
+        let runs = Runs { broken: Some(rule) };
+        let checker = runs.checker().threads(1).finish_when(until).spawn_bfs().join();
+        let found = checker.discoveries();
+        let bad = found.keys().copied().filter(|name| !run::HOPES.contains(name));
+        let bad: BTreeSet<&str> = bad.collect();
+        println!("without {rule:?}: {} states; {bad:?}", checker.unique_state_count());
+        assert!(bad.contains(expected), "{rule:?} broken: expected {expected:?}, found {bad:?}");
     }
 }

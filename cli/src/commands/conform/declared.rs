@@ -31,7 +31,15 @@ pub fn entrypoint(house: House, engine: &'static dyn AnyEngine) -> Shown {
             shown.wrong.push(format!("{} has no command", spec.verb));
         }
     }
+    const WORDS: [&str; 4] = ["plan", "run", "complete-stage", "seal"];
+    let own = tree.find_subcommand(engine.name());
+    for word in WORDS {
+        if own.is_none_or(|c| c.find_subcommand(word).is_none()) {
+            shown.wrong.push(format!("there is no {word}"));
+        }
+    }
     shown.held.push(format!("command line: {} verbs with {flags} flags", specs(engine).len()));
+    shown.held.push(format!("step by step: {}", WORDS.join(", ")));
     shown
 }
 
@@ -138,6 +146,10 @@ fn beyond(field: &Field) -> Vec<(&'static str, Value)> {
         Kind::List(most, _) => {
             vec![("with too many items", Value::from(vec![Map::new(); most + 1]))]
         }
+        Kind::Document(max) => vec![("oversize", Value::from("x".repeat(max + 1))), control()],
+        Kind::Documents(most, _) => {
+            vec![("with too many items", Value::from(vec!["x"; most + 1]))]
+        }
     }
 }
 
@@ -146,7 +158,11 @@ pub fn formats(engine: &dyn AnyEngine, mut shown: Shown) -> Shown {
     let reads: Vec<&str> = engine.imports().iter().map(|i| i.0).collect();
     let writes: Vec<&str> = engine.exports().iter().map(|e| e.0).collect();
     if !reads.is_empty() || !writes.is_empty() {
-        shown.held.push(format!("reads {}; writes {}", reads.join(", "), writes.join(", ")));
+        let listed = |names: &[&str]| match names {
+            [] => "nothing".to_owned(),
+            names => names.join(", "),
+        };
+        shown.held.push(format!("reads {}; writes {}", listed(&reads), listed(&writes)));
     }
     shown
 }

@@ -1,5 +1,6 @@
 //! A home to try things in, removed when it is dropped.
 
+use crate::commands::conform::carry::carry;
 use crate::config::{self, Config};
 use crate::exit::Stop;
 use crate::house::story;
@@ -87,7 +88,7 @@ pub fn tell(
             intent: serde_json::from_str(intent).unwrap_or_default(),
             tags: vec![],
         };
-        match owned.ledger.submit(call) {
+        match carry(owned, engine, call) {
             Ok(_) => {}
             Err(Failure::Refusal(r)) => {
                 refused.push(format!("call {} of the story, {verb}: {r}", n + 1))
@@ -130,7 +131,7 @@ pub fn try_examples(
         let before = left.len();
         let mut refused = Vec::new();
         for spec in std::mem::take(&mut left) {
-            match owned.ledger.submit(call(engine.name(), spec, example(spec))?) {
+            match carry(owned, engine, call(engine.name(), spec, example(spec))?) {
                 Ok(answer) => outcomes.push((spec, Ok(answer))),
                 Err(failure) => refused.push((spec, failure)),
             }

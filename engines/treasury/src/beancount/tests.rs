@@ -292,7 +292,7 @@ proptest! {
         let text: String = text.into_iter().collect();
         if let Ok(checked) = read(text.as_bytes()) {
             // What is read can also be converted, or is refused with a place.
-            if let Err(error) = crate::convert::convert(&checked.book) {
+            if let Err(error) = crate::convert::convert(&checked.book, &[0; 32]) {
                 prop_assert!(error.place.line >= 1);
             }
         }

@@ -36,7 +36,7 @@ impl Exporter<State> for Csv {
     fn write(&self, _state: &State, history: &mut dyn History) -> Result<Export, Failure> {
         let mut out = COLUMNS.join(",");
         out.push_str("\r\n");
-        history.scan(&[], &mut |line| {
+        history.scan_opened(&[], &mut |line, opened| {
             let credit = match line.kind.as_str() {
                 "treasury_debit" => false,
                 "treasury_credit" => true,
@@ -46,6 +46,7 @@ impl Exporter<State> for Csv {
             let cells = COLUMNS.map(|name| match name {
                 "seq" => line.seq.to_string(),
                 "at" => line.at.to_string(),
+                "memo" => text(opened, name).unwrap_or_default().to_owned(),
                 "debit" => {
                     if credit {
                         String::new()
@@ -97,5 +98,10 @@ mod tests {
         assert_eq!(lines.len(), 4);
         assert!(lines[1].contains(",7.00,,posted,,\"'=1+1, \"\"x\"\"\","), "{}", lines[1]);
         assert!(lines[2].contains(",,7.00,posted,"), "{}", lines[2]);
+        bench.erase(|line| line.kind == "treasury_debit");
+        let text = bench.export("csv").text;
+        let lines: Vec<&str> = text.split("\r\n").collect();
+        assert!(lines[1].ends_with(",7.00,,posted,,,"), "{}", lines[1]);
+        assert!(lines[2].ends_with(",\"'=1+1, \"\"x\"\"\","), "{}", lines[2]);
     }
 }

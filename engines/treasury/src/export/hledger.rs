@@ -280,5 +280,13 @@ mod tests {
         bench.ok("link", json!({"transfers": [one("first"), one("second")]}));
         let out = bench.export("hledger").text;
         assert!(out.contains("* first") && out.contains("* second"), "{out}");
+        comes_back(&bench);
+        // A text that is gone parts nothing, least of all the two sides of one transfer.
+        bench.erase(|line| line.kind == "treasury_debit");
+        assert_eq!(bench.export("hledger").text, out);
+        bench.erase(|_| true);
+        let transactions = |out: &str| out.matches(" *").count();
+        assert_eq!((transactions(&out), transactions(&bench.export("hledger").text)), (2, 1));
+        comes_back(&bench);
     }
 }

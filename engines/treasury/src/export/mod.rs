@@ -1,6 +1,9 @@
 //! The ledger as text of other tools. Each call becomes one transaction (one for each text, where
 //! transfers of a group have their own); what is pending, voided or
 //! expired has moved nothing and is left out.
+//!
+//! Texts are private: one that is withheld or erased is missing here, which may join transactions
+//! of a call and never parts the two sides of a transfer.
 
 pub mod beancount;
 pub mod csv;
@@ -8,7 +11,7 @@ pub mod hledger;
 
 use std::collections::BTreeMap;
 
-use vm_contracts::{Failure, Fault, History, Line, Moment};
+use vm_contracts::{Failure, Fault, History, Line, Map, Moment, Value};
 
 use crate::book::{Amount, Balances, Kind, Lot, Posting, Price};
 use crate::convert::{self, TRADING, UNBALANCED};
@@ -39,9 +42,11 @@ pub struct Written {
 pub struct Entry {
     /// Call id.
     pub id: String,
+    /// The first of its transfers.
+    transfer_id: Option<String>,
     /// When it happened.
     pub at: Moment,
-    /// Free text.
+    /// Free text, where this home can open it.
     pub memo: Option<String>,
     /// Reference.
     pub code: Option<String>,
@@ -56,65 +61,110 @@ pub struct Entry {
 /// Reads all transactions in order and hands each to `write`.
 pub fn entries(
     history: &mut dyn History,
-    mut write: impl FnMut(Entry) -> Result<(), Failure>,
+    write: impl FnMut(Entry) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut open: Option<Entry> = None;
+    let mut joining = Joining { pair: None, open: None, write };
     let mut failed: Option<Failure> = None;
-    history.scan(&[], &mut |line| {
-        let taken = take(line, &mut open, &mut write);
-        failed = taken.err();
+    history.scan_opened(&[], &mut |line, opened| {
+        failed = joining.take(line, opened).err();
         failed.is_none()
     })?;
-    if let Some(failure) = failed {
-        return Err(failure);
-    }
-    match open {
-        Some(entry) => write(entry),
-        None => Ok(()),
+    match failed {
+        Some(failure) => Err(failure),
+        None => joining.finish(),
     }
 }
 
-/// Takes one line into the open entry, or writes that and opens the next.
-fn take(
-    line: &Line,
-    open: &mut Option<Entry>,
-    write: &mut impl FnMut(Entry) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let Some(posting) = posting(line) else { return Ok(()) };
-    let (memo, code) = (text(&line.body, "memo"), text(&line.body, "code"));
-    // Transfers of one group may each have a text of their own; each pair balances by itself.
-    let goes_on = |entry: &Entry| {
-        entry.id == line.id && entry.memo.as_deref() == memo && entry.code.as_deref() == code
-    };
-    if open.as_ref().is_some_and(|entry| !goes_on(entry))
-        && let Some(done) = open.take()
-    {
-        write(done)?;
+/// Lines on their way to entries: the sides of one transfer first, then the transfers of one call.
+struct Joining<W> {
+    pair: Option<Entry>,
+    open: Option<Entry>,
+    write: W,
+}
+
+impl<W: FnMut(Entry) -> Result<(), Failure>> Joining<W> {
+    /// Takes one line in: a side of the transfer at hand, or the beginning of the next.
+    fn take(&mut self, line: &Line, opened: &Map<String, Value>) -> Result<(), Failure> {
+        let Some(posting) = posting(line) else { return Ok(()) };
+        let side = entry(line, opened, posting);
+        match &mut self.pair {
+            Some(pair) if pair.id == side.id && pair.transfer_id == side.transfer_id => {
+                pair.join(side)
+            }
+            _ => {
+                let done = self.pair.replace(side);
+                self.put(done)
+            }
+        }
     }
-    let entry = open.get_or_insert_with(|| Entry {
+
+    /// Joins a transfer to the open entry, or writes that and opens the next.
+    fn put(&mut self, pair: Option<Entry>) -> Result<(), Failure> {
+        let Some(pair) = pair else { return Ok(()) };
+        match &mut self.open {
+            Some(open) if open.goes_on_with(&pair) => open.join(pair),
+            _ => match self.open.replace(pair) {
+                Some(done) => (self.write)(done),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        let last = self.pair.take();
+        self.put(last)?;
+        match self.open.take() {
+            Some(done) => (self.write)(done),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One side of a transfer as an entry of its own.
+fn entry(line: &Line, opened: &Map<String, Value>, posting: Written) -> Entry {
+    let owned = |body: &Map<String, Value>, name| text(body, name).map(str::to_owned);
+    Entry {
         id: line.id.clone(),
+        transfer_id: owned(&line.body, "transfer_id"),
         at: text(&line.body, "effective_at").and_then(|t| Moment::parse(t).ok()).unwrap_or(line.at),
-        memo: memo.map(str::to_owned),
-        code: code.map(str::to_owned),
+        memo: owned(opened, "memo"),
+        code: owned(&line.body, "code"),
         tags: line.tags.iter().filter(|tag| *tag != VIRTUAL_TAG).cloned().collect(),
         is_virtual: line.tags.iter().any(|tag| tag == VIRTUAL_TAG),
-        postings: Vec::new(),
-    });
-    let same = |p: &&mut Written| {
-        p.account == posting.account
-            && p.asset == posting.asset
-            && p.lot == posting.lot
-            && p.price == posting.price
-            && p.unbalanced == posting.unbalanced
-            && p.quantity.is_negative() == posting.quantity.is_negative()
-    };
-    match entry.postings.iter_mut().find(same) {
-        Some(before) => {
-            before.quantity = before.quantity.checked_add(posting.quantity).map_err(overflow)?;
-        }
-        None => entry.postings.push(posting),
+        postings: vec![posting],
     }
-    Ok(())
+}
+
+impl Entry {
+    /// Does a transfer belong to this entry? Transfers of one group may each have a text of their own, and each balances
+    /// by itself. A text that is not there parts nothing: it may be withheld here and open on the next.
+    fn goes_on_with(&self, pair: &Entry) -> bool {
+        let same_text = self.memo.is_none() || pair.memo.is_none() || self.memo == pair.memo;
+        self.id == pair.id && self.code == pair.code && same_text
+    }
+
+    /// Adds the postings of another, those alike joined.
+    fn join(&mut self, other: Entry) -> Result<(), Failure> {
+        self.memo = self.memo.take().or(other.memo);
+        for posting in other.postings {
+            let same = |p: &&mut Written| {
+                p.account == posting.account
+                    && p.asset == posting.asset
+                    && p.lot == posting.lot
+                    && p.price == posting.price
+                    && p.unbalanced == posting.unbalanced
+                    && p.quantity.is_negative() == posting.quantity.is_negative()
+            };
+            match self.postings.iter_mut().find(same) {
+                Some(before) => {
+                    before.quantity =
+                        before.quantity.checked_add(posting.quantity).map_err(overflow)?;
+                }
+                None => self.postings.push(posting),
+            }
+        }
+        Ok(())
+    }
 }
 
 fn overflow(error: MoneyError) -> Failure {

@@ -18,7 +18,6 @@ pub struct AccountClose;
 pub struct Fact {
     account: String,
     asset: String,
-    memo: Option<String>,
     effective_at: Option<String>,
 }
 
@@ -84,7 +83,6 @@ impl Record for AccountClose {
             &[
                 ("account", Some(&fact.account)),
                 ("asset", Some(&fact.asset)),
-                ("memo", fact.memo.as_deref()),
                 ("effective_at", fact.effective_at.as_deref()),
             ],
         );

@@ -24,7 +24,6 @@ pub struct Fact {
     transfers: Vec<One>,
     effective_at: Option<String>,
     code: Option<String>,
-    memo: Option<String>,
 }
 
 /// One transfer of the group.
@@ -111,7 +110,6 @@ impl Record for Link {
                 &[
                     ("effective_at", fact.effective_at.as_deref()),
                     ("code", one.code.as_deref().or(fact.code.as_deref())),
-                    ("memo", one.memo.as_deref().or(fact.memo.as_deref())),
                     ("link", Some(asked.id)),
                 ],
             );
@@ -128,6 +126,7 @@ impl Record for Link {
                 reverses: None,
                 debit_notes: Notes { lot: one.debit_lot, price: one.debit_price },
                 credit_notes: Notes { lot: one.credit_lot, price: one.credit_price },
+                own_memo: one.memo,
                 both,
             };
             deciding.move_amount(wanted).map_err(|refusal| at(refusal, index))?;
@@ -156,16 +155,30 @@ mod tests {
     fn a_group_leaves_two_receipts_for_each_transfer_under_one_link() {
         let mut bench = Bench::new();
         bench.two("a", "b");
-        let lines = bench.ok(
-            "link",
-            json!({"transfers": [one("a", "b", "1"), one("a", "b", "2")], "memo": "m"}),
-        );
+        let lines =
+            bench.ok("link", json!({"transfers": [one("a", "b", "1"), one("a", "b", "2")]}));
         assert_eq!(lines.len(), 4);
         for line in &lines {
             assert_eq!(line.body["link"], line.id.as_str());
-            assert_eq!(line.body["memo"], "m");
         }
         assert_eq!(lines[2].body["transfer_id"], format!("{}.2", lines[2].id).as_str());
+    }
+
+    #[test]
+    fn a_transfer_has_its_own_text_or_that_of_the_group() {
+        let mut bench = Bench::new();
+        bench.two("a", "b");
+        let mut own = one("a", "b", "2");
+        own["memo"] = "own".into();
+        let texts = |bench: &Bench, lines: &[vm_contracts::Line]| {
+            let memo = |line| bench.opened(line, "memo").unwrap_or("-").to_owned();
+            lines.iter().map(memo).collect::<Vec<_>>()
+        };
+        let list = json!([one("a", "b", "1"), own]);
+        let lines = bench.ok("link", json!({"transfers": list, "memo": "group"}));
+        assert_eq!(texts(&bench, &lines), ["group", "group", "own", "own"]);
+        let lines = bench.ok("link", json!({"transfers": list}));
+        assert_eq!(texts(&bench, &lines), ["-", "-", "own", "own"]);
     }
 
     #[test]

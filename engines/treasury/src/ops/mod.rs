@@ -63,8 +63,8 @@ pub const EFFECTIVE_AT: Field =
     Field::new("effective_at", Kind::Time, "when it happened; now if it is not given")
         .optional()
         .filter();
-/// Free text.
-pub const MEMO_FIELD: Field = Field::new("memo", MEMO, "who and what for").optional();
+/// Free text. Private: it never stands in a body, and the ledger puts its digest into every receipt of the call.
+pub const MEMO_FIELD: Field = Field::new("memo", MEMO, "who and what for").optional().private();
 /// Reference.
 pub const CODE_FIELD: Field =
     Field::new("code", CODE, "reference, such as an invoice number").optional().filter();

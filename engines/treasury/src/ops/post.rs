@@ -22,7 +22,6 @@ pub struct Fact {
     transfer_id: Option<String>,
     effective_at: Option<String>,
     code: Option<String>,
-    memo: Option<String>,
 }
 
 static SPEC: Spec = Spec {
@@ -101,7 +100,6 @@ impl Record for Post {
                 ("pending_id", Some(&fact.pending_id)),
                 ("effective_at", fact.effective_at.as_deref()),
                 ("code", fact.code.as_deref()),
-                ("memo", fact.memo.as_deref()),
             ],
         );
         let exact: Quantity = amount;

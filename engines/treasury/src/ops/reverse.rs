@@ -21,7 +21,6 @@ pub struct Fact {
     transfer_id: Option<String>,
     effective_at: Option<String>,
     code: Option<String>,
-    memo: Option<String>,
 }
 
 static SPEC: Spec = Spec {
@@ -83,7 +82,6 @@ impl Record for Reverse {
                 ("reason", Some(&fact.reason)),
                 ("effective_at", fact.effective_at.as_deref()),
                 ("code", fact.code.as_deref()),
-                ("memo", fact.memo.as_deref()),
             ],
         );
         deciding.move_amount(Wanted {

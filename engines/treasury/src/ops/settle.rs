@@ -37,7 +37,6 @@ pub struct Fact {
     settlement_id: Option<String>,
     effective_at: Option<String>,
     code: Option<String>,
-    memo: Option<String>,
 }
 
 /// One obligation: the credit account owes the debit account.
@@ -195,7 +194,6 @@ fn both(fact: &Fact, id: &str, link: &str) -> Map<String, Value> {
             ("link", Some(link)),
             ("effective_at", fact.effective_at.as_deref()),
             ("code", fact.code.as_deref()),
-            ("memo", fact.memo.as_deref()),
         ],
     );
     both

@@ -27,7 +27,6 @@ pub struct Fact {
     timeout_s: Option<i64>,
     effective_at: Option<String>,
     code: Option<String>,
-    memo: Option<String>,
     debit_lot: Option<String>,
     credit_lot: Option<String>,
     debit_price: Option<String>,
@@ -117,11 +116,7 @@ impl Record for Transfer {
         let mut both = Map::new();
         put_all(
             &mut both,
-            &[
-                ("effective_at", fact.effective_at.as_deref()),
-                ("code", fact.code.as_deref()),
-                ("memo", fact.memo.as_deref()),
-            ],
+            &[("effective_at", fact.effective_at.as_deref()), ("code", fact.code.as_deref())],
         );
         deciding.move_amount(Wanted {
             transfer_id: fact.transfer_id.unwrap_or_else(|| asked.id.to_owned()),
@@ -134,6 +129,7 @@ impl Record for Transfer {
             reverses: None,
             debit_notes: Notes { lot: fact.debit_lot, price: fact.debit_price },
             credit_notes: Notes { lot: fact.credit_lot, price: fact.credit_price },
+            own_memo: None,
             both,
         })?;
         Ok(deciding.finish())

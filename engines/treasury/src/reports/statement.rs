@@ -79,6 +79,7 @@ impl Report for Statement {
         let (from, to) = (bound(&question.from), bound(&question.to));
         let limit = usize::try_from(question.limit.unwrap_or(ROWS_MAX)).unwrap_or(usize::MAX);
         let mut rows = Vec::new();
+        let mut shown_lines = Vec::new();
         let mut balance = Quantity::ZERO;
         let mut failed: Option<MoneyError> = None;
         history.scan(&terms, &mut |line| {
@@ -117,16 +118,20 @@ impl Report for Statement {
                 "credit": credit.then(|| shown(amount)),
                 "balance": shown(balance),
                 "phase": phase,
-                "memo": text(&line.body, "memo"),
                 "code": text(&line.body, "code"),
                 "transfer_id": text(&line.body, "transfer_id"),
             }));
+            shown_lines.push(line.clone());
             rows.len() < limit
         })?;
-        match failed {
-            Some(error) => Err(overflow(error)),
-            None => Ok(Value::Array(rows)),
+        if let Some(error) = failed {
+            return Err(overflow(error));
         }
+        // Only what is shown is opened.
+        for (row, line) in rows.iter_mut().zip(&shown_lines) {
+            row["memo"] = history.opened(line)?.remove("memo").unwrap_or(Value::Null);
+        }
+        Ok(Value::Array(rows))
     }
 }
 
@@ -180,5 +185,24 @@ mod tests {
         let rows = bench
             .report("statement", json!({"account": "a", "from": "2025-02-01", "to": "2025-03-01"}));
         assert_eq!((rows.as_array().unwrap().len(), &rows[0]["balance"]), (1, &json!("3.00")));
+    }
+
+    #[test]
+    fn a_text_is_shown_while_it_can_be_opened() {
+        let mut bench = Bench::new();
+        bench.two("a", "b");
+        for memo in [json!("rent"), json!("fees"), json!(null)] {
+            bench.ok(
+                "transfer",
+                json!({"debit": "a", "credit": "b", "asset": "EUR", "amount": "1", "memo": memo}),
+            );
+        }
+        let memos = |bench: &Bench| {
+            let rows = bench.report("statement", json!({"account": "a"}));
+            rows.as_array().unwrap().iter().map(|r| r["memo"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(memos(&bench), [json!("rent"), json!("fees"), json!(null)]);
+        bench.erase(|line| line.id == "call-3");
+        assert_eq!(memos(&bench), [json!(null), json!("fees"), json!(null)]);
     }
 }
