@@ -12,7 +12,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 Developer commands of VaultMesh.
 
-  cargo xtask demo [--journal FILE]   make a home, import a journal, prove and verify a receipt
+  cargo xtask demo [--journal FILE]   keep books and carry out a drill, prove and verify both
   cargo xtask test                    format, lints, documentation, all tests, dependency rules
   cargo xtask fuzz [TARGET] [--seconds N]
                                       fuzz the parsers of outside bytes (needs cargo-fuzz and nightly)

@@ -40,6 +40,21 @@ pub fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
+/// Runs a command, printed first, and gives back what it says; an exit other than 0 is an error.
+pub fn ask(command: &mut Command) -> Result<String, String> {
+    let shown = shown(command);
+    println!("$ {shown}");
+    let output = command.output().map_err(|e| format!("cannot start {shown}: {e}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.status.success() {
+        true => Ok(said),
+        false => {
+            let why = String::from_utf8_lossy(&output.stderr).into_owned();
+            Err(format!("{shown} ended with {}\n{said}{why}", output.status))
+        }
+    }
+}
+
 /// Whether a program is there and answers to these words.
 pub fn answers(program: &str, words: &[&str]) -> bool {
     let mut command = Command::new(program);
