@@ -80,7 +80,7 @@ fn work_of_people_goes_from_plan_to_a_case_that_verifies_anywhere() {
         "ready  1  look",
         "role       caretaker",
         "objective  See what is there",
-        "approval   another person must approve it first",
+        "approval   by another person, for a window",
         "    1. Open the door\n",
         "    2. Look\n       around\n",
         "expected   a photograph",

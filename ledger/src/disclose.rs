@@ -61,7 +61,8 @@ impl Ledger {
         Ok(proof.with_bundle(bundle).with_disclosures(disclosures))
     }
 
-    /// Private values of a receipt that this home can open, by field name.
+    /// Private values of a receipt that this home can open, by field name; those of a case's stages and outputs by
+    /// their own (`01-send.note`, `mail.eml`).
     pub fn opened(&self, scroll: &str, seq: u64) -> Result<Map<String, Value>, Failure> {
         let writer = self.writer();
         known_scroll(&writer, scroll)?;
@@ -69,7 +70,17 @@ impl Ledger {
         let line = bytes.as_deref().and_then(|b| Line::parse(b).ok()).ok_or_else(|| {
             Refusal::not_found("no_such_receipt", format!("there is no {scroll}/{seq}"))
         })?;
-        writer.opened(&line)
+        let mut opened = writer.opened(&line)?;
+        if line.artifacts.is_some() {
+            for named in writer.named(&line)? {
+                let read = Disclosure::parse(&named.opening.disclosure).ok();
+                let own = named.names.first().filter(|name| !opened.contains_key(*name));
+                if let (Some(name), Some(read)) = (own, read) {
+                    opened.insert(name.clone(), read.value().clone());
+                }
+            }
+        }
+        Ok(opened)
     }
 
     /// Writes a private output of a case, by its own name, into `sink`; returns its length in bytes.
@@ -101,7 +112,7 @@ impl Ledger {
 }
 
 /// The own name of a private output.
-fn output_name(opening: &Opening) -> Option<String> {
+pub(crate) fn output_name(opening: &Opening) -> Option<String> {
     opening.file.as_ref()?;
     let read = Disclosure::parse(&opening.disclosure).ok()?;
     read.value().get("name").and_then(Value::as_str).map(str::to_owned)
@@ -175,23 +186,30 @@ fn place_of(digest: &str, state: &RunState) -> Option<String> {
 }
 
 impl Writer {
-    /// The openings of a call that a proof is to carry.
-    fn chosen(&self, line: &Line, reveal: &Reveal) -> Result<Vec<Opening>, Failure> {
-        if *reveal == Reveal::Nothing {
-            return Ok(Vec::new());
-        }
+    /// All openings behind a receipt, and its case, by their names.
+    fn named(&self, line: &Line) -> Result<Vec<Named>, Failure> {
         let in_body = private::digests(&line.body);
         let first = line.seq.saturating_sub(u64::from(line.part.n) - 1);
         let mut all = self.openings().of(&line.scroll, first)?;
         // Behind a record stands its own line; behind a case its documents and stubs too.
         all.retain(|o| line.artifacts.is_some() || in_body.contains(&o.digest));
-        let Reveal::Names(wanted) = reveal else { return Ok(all) };
         let dir = case_dir(&line.scroll, &line.id);
         let state = match line.artifacts {
             Some(_) => Some(RunFolder::new(&*self.fs, &dir).state()?),
             None => None,
         };
-        let named: Vec<Named> = all.into_iter().map(|o| Named::of(o, state.as_ref())).collect();
+        Ok(all.into_iter().map(|o| Named::of(o, state.as_ref())).collect())
+    }
+
+    /// The openings of a call that a proof is to carry.
+    fn chosen(&self, line: &Line, reveal: &Reveal) -> Result<Vec<Opening>, Failure> {
+        if *reveal == Reveal::Nothing {
+            return Ok(Vec::new());
+        }
+        let named = self.named(line)?;
+        let Reveal::Names(wanted) = reveal else {
+            return Ok(named.into_iter().map(|n| n.opening).collect());
+        };
         let mut chosen: Vec<Opening> = Vec::new();
         for name in wanted {
             let opening = one_of(&named, name, line)?.clone();

@@ -6,6 +6,7 @@
 
 use crate::openings::{Opening, Openings};
 use crate::writer::Writer;
+use std::collections::HashMap;
 use vm_contracts::veil::{self, Place};
 use vm_contracts::{Draft, Failure, Fault, Map, Spec, Value};
 use vm_receipts::digest::Blake3;
@@ -31,6 +32,8 @@ pub(crate) struct Pool {
     old: usize,
     /// Whether a value without an opening gets a new salt.
     may_draw: bool,
+    /// Decoys by place: every receipt of the call asks for the same ones.
+    decoys: HashMap<String, String>,
 }
 
 /// What happens to a place that cannot be given its digest.
@@ -50,7 +53,21 @@ impl From<Failure> for Unveiled {
 impl Pool {
     /// An empty pool for a new call.
     pub fn fresh(scroll: &str, id: &str) -> Self {
-        Self { scroll: scroll.into(), id: id.into(), known: Vec::new(), old: 0, may_draw: true }
+        Self::new(scroll, id, Vec::new(), true)
+    }
+
+    fn new(scroll: &str, id: &str, known: Vec<Known>, may_draw: bool) -> Self {
+        let (scroll, id) = (scroll.to_owned(), id.to_owned());
+        Self { scroll, id, known, old: 0, may_draw, decoys: HashMap::new() }
+    }
+
+    fn decoy(&mut self, openings: &mut Openings, place: &str) -> Result<String, Failure> {
+        if let Some(decoy) = self.decoys.get(place) {
+            return Ok(decoy.clone());
+        }
+        let decoy = openings.decoy(&self.scroll, &self.id, place)?;
+        self.decoys.insert(place.to_owned(), decoy.clone());
+        Ok(decoy)
     }
 
     /// A pool of openings that exist already. `may_draw` says whether it may grow.
@@ -74,7 +91,7 @@ impl Pool {
             });
         }
         let old = known.len();
-        Ok(Self { scroll: scroll.into(), id: id.into(), known, old, may_draw })
+        Ok(Self { old, ..Self::new(scroll, id, known, may_draw) })
     }
 
     /// The public form of an intent and its digest.
@@ -113,7 +130,7 @@ impl Pool {
 
     fn place(&mut self, openings: &mut Openings, place: Place<'_>) -> Result<String, Unveiled> {
         let Some(value) = place.value else {
-            return Ok(openings.decoy(&self.scroll, &self.id, place.path)?);
+            return Ok(self.decoy(openings, place.path)?);
         };
         let fits =
             |k: &&mut Known| !k.taken && k.name.as_deref() == place.name && k.value == *value;
@@ -183,7 +200,7 @@ impl Pool {
         for field in spec.private_in_body() {
             digests.push(match value_of(field) {
                 Some(value) => self.digest_of(openings, &mut used, Some(field.name), value)?,
-                None => openings.decoy(&self.scroll, &self.id, field.name)?,
+                None => self.decoy(openings, field.name)?,
             });
         }
         for field in spec.fields.iter().filter(|f| f.private_items && !f.secret && !f.steering) {

@@ -173,7 +173,7 @@ fn ready(screen: &mut Screen<'_>, view: &View<'_>, stage: &Stage) -> Result<(), 
     for (name, value) in &stage.details {
         match (name.as_str(), value) {
             (NEEDS_APPROVAL, Value::Bool(true)) => {
-                pair(screen, "approval", "another person must approve it first")?
+                pair(screen, "approval", "by another person, for a window")?
             }
             (NEEDS_APPROVAL, _) | (_, Value::Null | Value::Object(_)) => {}
             (name, Value::Bool(flag)) => {

@@ -68,9 +68,14 @@ fn judge(screen: &mut Screen<'_>, target: &str, given: &ArgMatches) -> Result<Ju
         }
     }
     if path.join("contract.json").is_file() && path.join("state.json").is_file() && !is_case(path) {
-        let why = format!(
-            "{target} is an open run: it has no receipt yet, so nothing says what its files must be"
-        );
+        let why = match path.join("ARTIFACTS.sha256").is_file() {
+            true => format!(
+                "{target} is a case, and its PROOF.json is missing; ask for it, or verify the home it is from"
+            ),
+            false => format!(
+                "{target} is an open run: it has no receipt yet, so nothing says what its files must be"
+            ),
+        };
         return Ok(ended(Outcome::CannotEvaluate, target, &why).into());
     }
     let trust = match text(given, "trust") {

@@ -66,6 +66,27 @@ impl<'a> RunFolder<'a> {
         Ok(self.fs.len(&path).map_err(|e| fault("look at", &path, &e))?.is_some())
     }
 
+    /// Whether nothing has happened in a folder without a contract: what a process leaves that dies while it opens a run.
+    pub fn is_untouched(&self) -> bool {
+        let fresh = match self.regular(STATE) {
+            Ok(None) => true,
+            Ok(Some(_)) => self.state().is_ok_and(|s| {
+                s.created_at == s.updated_at
+                    && s.all_outputs().next().is_none()
+                    && s.fault.is_none()
+            }),
+            Err(_) => false,
+        };
+        let claimed = !matches!(self.regular(CLAIM), Ok(None));
+        fresh && !claimed && self.listed().is_ok_and(|names| names.is_empty())
+    }
+
+    /// Makes sure `outputs/` is there: copies of a home lose empty folders.
+    pub fn keep_outputs(&self) -> Result<(), Failure> {
+        let dir = self.path(OUTPUTS);
+        make_dir(self.fs, &dir).map_err(|e| fault("make", &dir, &e))
+    }
+
     /// Replaces contract.json or state.json, durably.
     pub fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         if bytes.len() > DOCUMENT_BYTES_MAX {
@@ -166,7 +187,18 @@ impl<'a> RunFolder<'a> {
     }
 
     /// Copies a source into `outputs/`, durably; a file of that name must not be there.
+    ///
+    /// What was written of it before an error is taken away again, so that a full disk has its space back.
     pub fn take(&self, name: &str, source: &mut dyn Read) -> Result<Output, Failure> {
+        let taken = self.copy_in(name, source);
+        if taken.is_err() {
+            // The error told is the first one; a file that stays is named when the run is sealed.
+            let _ = self.fs.remove(&self.path(&format!("{OUTPUTS}/{name}")));
+        }
+        taken
+    }
+
+    fn copy_in(&self, name: &str, source: &mut dyn Read) -> Result<Output, Failure> {
         let inside = format!("{OUTPUTS}/{name}");
         let path = self.path(&inside);
         let mut sums = Sums::default();

@@ -143,7 +143,8 @@ impl Writer {
                 .into());
         }
         let dir = run_dir(scroll, &id);
-        if RunFolder::new(&*self.fs, &dir).is_open()? {
+        let folder = RunFolder::new(&*self.fs, &dir);
+        if folder.is_open()? || !folder.is_untouched() {
             self.put_contract_back(&handed.contract, &dir)?;
             let run = self.load_run(engine, &id)?;
             return match run.contract == handed.contract {

@@ -69,6 +69,12 @@ impl Writer {
                 false => self.drop_run(scroll, id),
             };
         }
+        if !folder.is_open()? && !folder.is_untouched() {
+            self.messages.push(format!(
+                "{dir}: contract.json is gone; `run` with the contract it was opened with puts it back"
+            ));
+            return Ok(());
+        }
         if !folder.is_open()? {
             self.messages.push(format!("{dir}: a run that was never opened is taken away"));
             return self.drop_run(scroll, id);

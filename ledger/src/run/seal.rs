@@ -242,6 +242,12 @@ impl Writer {
             }
             found.extend(now);
         }
+        if let Some(name) = self.stray_file(&dir)?.filter(|_| strict) {
+            let what = format!("{dir}/{name} belongs to no stage");
+            return Err(Refusal::conflict("output_not_attached", what)
+                .hint("Attach it with complete-stage, or take it out of the folder.")
+                .into());
+        }
         if let Some(path) = expected.keys().next().filter(|_| strict) {
             return Err(changed(&folder.path(path)).into());
         }
@@ -265,6 +271,7 @@ impl Writer {
             let known = run.state.all_outputs().any(|o| o.path == inside);
             run.state.status == Status::Aborted && !known
         };
+        folder.keep_outputs()?;
         for name in folder.listed()? {
             let inside = format!("{OUTPUTS}/{name}");
             if leftover(&inside) {
@@ -273,6 +280,14 @@ impl Writer {
         }
         let outputs = folder.path(OUTPUTS);
         self.fs.sync_dir(&outputs).map_err(|e| fault("sync", &outputs, &e))
+    }
+
+    /// A file beside those of a run.
+    fn stray_file(&self, dir: &str) -> Result<Option<String>, Failure> {
+        const OURS: [&str; 7] = [CONTRACT, STATE, OUTPUTS, CLAIM, ARTIFACTS, FILE_NAME, "openings"];
+        let names = self.fs.list(dir).map_err(|e| fault("list", dir, &e))?;
+        let ours = |name: &String| OURS.contains(&name.as_str()) || name.ends_with(".tmp");
+        Ok(names.into_iter().find(|name| !ours(name)))
     }
 
     /// Openings that something in the case needs. Those of a stage that was not completed in the end stay behind.

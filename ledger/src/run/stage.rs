@@ -1,24 +1,27 @@
 //! What people do to an open run: complete a stage, or give the run up.
 
+use crate::disclose::output_name;
+use crate::fs::make_dir;
 use crate::hidden::Pool;
 use crate::ledger::Ledger;
 use crate::openings::Opening;
+use crate::recover::QUARANTINE;
 use crate::run::contract::unveiled;
 use crate::run::execute::{is_output_name, take_private};
 use crate::run::files::{CLAIM, RunFolder, fault};
 use crate::run::open::{put_state, still_open};
-use crate::run::{BY_ACTOR, Run, operation};
+use crate::run::{BY_ACTOR, Run, operation, run_dir};
 use crate::writer::Writer;
 use std::io::Read;
 use vm_contracts::contract::{Abort, OUTPUTS, OUTPUTS_MAX};
 use vm_contracts::engine::Asked;
 use vm_contracts::work::{Shape, no_stages};
 use vm_contracts::{
-    Actor, AnyEngine, Failure, Field, Kind, Map, Output, Refusal, RefusalKind, RunView, Spec,
-    StageDone, Status, Value, edge,
+    Actor, AnyEngine, Failure, Fault, Field, Kind, Map, Output, Refusal, RefusalKind, RunView,
+    Spec, StageDone, Status, Value, edge,
 };
-use vm_receipts::case;
 use vm_receipts::moment::Moment;
+use vm_receipts::{case, line};
 
 /// A file that a stage left.
 pub struct Attach<'a> {
@@ -80,14 +83,14 @@ impl Writer {
         still_open(&run)?;
         let place = may_complete(&run, stage)?;
         let fields = stage_fields(declared, given)?;
-        check_names(&run, &outputs)?;
+        let dir = run.dir();
+        let old = self.run_openings(&run)?;
+        check_names(&run, &outputs, &old)?;
         let at = self.now(self.scrolls.get(run.scroll).and_then(|s| s.last_at))?;
         let asked = Asked { at, id, actor: by };
         // The engine is asked before any file is touched; it sees the names that will stand there.
         let promised: Vec<Output> = outputs.iter().map(promise).collect();
         self.ask_engine(engine, spec, &run, (stage, &fields, &promised), asked)?;
-        let dir = run.dir();
-        let old = self.run_openings(&run)?;
         let (kept, mut openings) = self.take_outputs(&run, outputs)?;
         let mut pool = Pool::of(run.scroll, id, old, true)?;
         openings.drain(..).try_for_each(|opening| pool.push(opening))?;
@@ -129,6 +132,7 @@ impl Writer {
         let dir = run.dir();
         let fs = self.fs.clone();
         let folder = RunFolder::new(&*fs, &dir);
+        folder.keep_outputs()?;
         let (mut kept, mut openings) = (Vec::new(), Vec::new());
         let mut number = run.state.all_outputs().filter(|o| case::is_stub_path(&o.path)).count();
         for attach in outputs {
@@ -213,7 +217,20 @@ impl Writer {
         by: &Actor,
     ) -> Result<Run, Failure> {
         self.usable()?;
-        let run = self.load_run(engine, id)?;
+        let loaded = self.load_run(engine, id).and_then(|run| {
+            self.run_openings(&run)?;
+            Ok(run)
+        });
+        let run = match loaded {
+            Err(failure) if self.is_damaged(engine, id, &failure) => {
+                engine
+                    .operations()
+                    .iter()
+                    .try_for_each(|s| self.gate.may(by, s.needs).map(drop))?;
+                return Err(self.set_aside(engine.scroll(), id, &failure));
+            }
+            other => other?,
+        };
         let (_, spec, shape) = operation(self.engines, &run.contract.op)?;
         self.gate.may(by, spec.needs)?;
         self.may_abort(&run, shape)?;
@@ -221,6 +238,43 @@ impl Writer {
         let given = reason.map(|r| ("reason".to_owned(), Value::from(r)));
         let fields = stage_fields(ABORT_FIELDS, &given.into_iter().collect())?;
         self.give_up(run, BY_ACTOR, &by.0.clone(), &fields, at)
+    }
+
+    /// Whether a run's own files do not read, so that no receipt could say truthfully what it was.
+    fn is_damaged(&self, engine: &'static dyn AnyEngine, id: &str, failure: &Failure) -> bool {
+        let there = || self.fs.list(&run_dir(engine.scroll(), id)).is_ok_and(|n| !n.is_empty());
+        match failure {
+            Failure::Corrupt(_) => true,
+            Failure::Fault(f) => f.code == "openings_key_missing",
+            Failure::Refusal(r) if r.code == "contract_changed" => true,
+            Failure::Refusal(r) if r.code == "no_such_run" => line::is_id(id) && there(),
+            _ => false,
+        }
+    }
+
+    /// Moves a run that does not read out of the way, whole. It leaves no receipt, and the answer says so.
+    fn set_aside(&mut self, scroll: &str, id: &str, why: &Failure) -> Failure {
+        let from = run_dir(scroll, id);
+        let mut to = format!("{QUARANTINE}/run.{scroll}.{id}");
+        while self.fs.list(&to).is_ok_and(|names| !names.is_empty()) {
+            to.push('+');
+        }
+        let moved = make_dir(&*self.fs, QUARANTINE)
+            .and_then(|()| self.fs.rename(&from, &to))
+            .and_then(|()| self.fs.sync_dir(QUARANTINE))
+            .and_then(|()| self.fs.sync_dir(&format!("runs/{scroll}")));
+        match moved {
+            Err(e) => fault("set aside", &from, &e),
+            Ok(()) => Fault {
+                retryable: false,
+                ..Fault::new(
+                    "run_set_aside",
+                    format!("run {id} does not read ({why}); its folder is {to} now, and it leaves no receipt"),
+                )
+                .hint("Nothing in it was changed. If it can be mended, move it back to where it was.")
+            }
+            .into(),
+        }
     }
 
     /// Whatever is not sealed can be given up, but not what an executor is at.
@@ -311,7 +365,7 @@ fn stage_fields(
     edge::admit(&spec, given)
 }
 
-fn check_names(run: &Run, outputs: &[Attach<'_>]) -> Result<(), Refusal> {
+fn check_names(run: &Run, outputs: &[Attach<'_>], old: &[Opening]) -> Result<(), Refusal> {
     let before = run.state.all_outputs().count();
     if before + outputs.len() > OUTPUTS_MAX {
         let what = format!("a run has at most {OUTPUTS_MAX} outputs");
@@ -327,7 +381,9 @@ fn check_names(run: &Run, outputs: &[Attach<'_>]) -> Result<(), Refusal> {
         }
         let inside = format!("{OUTPUTS}/{}", attach.name);
         let twice = outputs[..n].iter().any(|other| other.name == attach.name);
-        if twice || run.state.all_outputs().any(|o| o.path == inside) {
+        // A private output is asked for by its own name, so that must be the only one too.
+        let private = old.iter().any(|o| output_name(o).as_deref() == Some(attach.name.as_str()));
+        if twice || private || run.state.all_outputs().any(|o| o.path == inside) {
             let what = format!("the run has an output {} already", attach.name);
             return Err(Refusal::conflict("output_taken", what)
                 .field("outputs")

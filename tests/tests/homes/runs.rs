@@ -249,10 +249,13 @@ fn a_run_that_waits_for_people_survives_the_process() {
 #[test]
 fn a_folder_that_was_never_opened_is_taken_away() {
     let home = Edited::with(&["a"]);
+    let other = Edited::new();
+    open(&other.open(), work("fresh", 1)).unwrap();
+    let fresh = other.read("runs/toy/fresh/state.json");
     for (id, leftover) in
         [("a", "state.json"), ("b", "contract.json.tmp"), ("c", "openings"), ("d", "openings.tmp")]
     {
-        home.write(&format!("runs/toy/{id}-half/{leftover}"), "{}");
+        home.write(&format!("runs/toy/{id}-half/{leftover}"), &fresh);
         std::fs::create_dir_all(home.path(&format!("runs/toy/{id}-half/outputs"))).unwrap();
         let ledger = home.open();
         assert_eq!(folders(&home), [""; 0], "{leftover} is still there");
@@ -371,7 +374,6 @@ fn a_contract_or_state_edited_in_its_folder_is_refused() {
     home.replace("runs/toy/w/contract.json", "\"title\":\"w\"", "\"title\":\"x\"");
     for said in [
         code(complete(&ledger, "w", 1, None, vec![])),
-        code(abort(&ledger, "w", None)),
         code(seal(&ledger, "w")),
         code(ledger.open_run("toy", "w")),
     ] {
@@ -457,4 +459,85 @@ fn a_record_step_by_step_leaves_the_receipt_that_it_leaves_in_one_go() {
     steps.is_verified();
     assert_eq!(code(steps.open().submit(whisper("q", "other"))), "id_used_for_other_intent");
     assert!(steps.open().submit(whisper("q", "hush")).unwrap().existing);
+}
+
+/// A run whose contract.json was lost keeps everything else, and goes on with the contract it was opened with.
+#[test]
+fn a_lost_contract_takes_nothing_with_it_and_is_put_back() {
+    let home = Edited::new();
+    let ledger = home.open();
+    let contract = plan(&ledger, work("w", 2)).unwrap();
+    ledger.run(&contract, &by()).unwrap();
+    complete(&ledger, "w", 1, Some("first"), vec![file("a.txt", true, b"a")]).unwrap();
+    std::fs::remove_file(home.path("runs/toy/w/contract.json")).unwrap();
+    drop(ledger);
+    let before = folders(&home);
+    let ledger = home.open();
+    assert_eq!(folders(&home), before, "opening took something away");
+    assert!(ledger.run(&contract, &by()).unwrap().existing);
+    complete(&ledger, "w", 2, None, vec![]).unwrap();
+    seal(&ledger, "w").unwrap();
+    ledger.flush().unwrap();
+    home.is_verified();
+}
+
+/// Copies of a home (archives, version control) lose empty folders.
+#[test]
+fn a_run_goes_on_without_its_empty_outputs_folder() {
+    let home = Edited::new();
+    let ledger = home.open();
+    for (id, outputs) in [("w", vec![]), ("v", vec![file("a.txt", false, b"a")])] {
+        open(&ledger, work(id, 1)).unwrap();
+        std::fs::remove_dir(home.path(&format!("runs/toy/{id}/outputs"))).unwrap();
+        complete(&ledger, id, 1, None, outputs).unwrap();
+        seal(&ledger, id).unwrap();
+    }
+    open(&ledger, work("u", 1)).unwrap();
+    std::fs::remove_dir(home.path("runs/toy/u/outputs")).unwrap();
+    abort(&ledger, "u", None).unwrap();
+    seal(&ledger, "u").unwrap();
+    ledger.flush().unwrap();
+    home.is_verified();
+}
+
+#[test]
+fn a_private_output_has_a_name_of_its_own() {
+    let home = Edited::new();
+    let ledger = home.open();
+    open(&ledger, work("w", 2)).unwrap();
+    complete(&ledger, "w", 1, None, vec![file("a.txt", true, b"a")]).unwrap();
+    for private in [true, false] {
+        let second = complete(&ledger, "w", 2, None, vec![file("a.txt", private, b"b")]);
+        assert_eq!(code(second), "output_taken");
+    }
+}
+
+/// What does not read cannot be sealed truthfully; it is moved out of the way, whole, and the answer says so.
+#[test]
+fn a_run_that_does_not_read_is_set_aside_when_it_is_given_up() {
+    for (name, bytes) in [("state.json", "{"), ("contract.json", "{}")] {
+        let home = Edited::new();
+        let ledger = home.open();
+        open(&ledger, work("w", 1)).unwrap();
+        complete(&ledger, "w", 1, None, vec![file("a.txt", false, b"a")]).unwrap();
+        home.write(&format!("runs/toy/w/{name}"), bytes);
+        assert_eq!(code(abort(&ledger, "w", None)), "run_set_aside", "{name}");
+        assert!(folders(&home).is_empty(), "{name}");
+        assert_eq!(home.read("quarantine/run.toy.w/outputs/a.txt"), b"a");
+        // The id is free again: nothing was sealed under it.
+        open(&ledger, work("w", 1)).unwrap();
+        ledger.flush().unwrap();
+        home.is_verified();
+    }
+}
+
+#[test]
+fn a_file_beside_those_of_a_run_is_named_before_it_is_sealed() {
+    let home = Edited::new();
+    let ledger = home.open();
+    finished(&ledger, "w", 1);
+    home.write("runs/toy/w/notes.txt", "mine");
+    assert_eq!(code(seal(&ledger, "w")), "output_not_attached");
+    std::fs::remove_file(home.path("runs/toy/w/notes.txt")).unwrap();
+    seal(&ledger, "w").unwrap();
 }

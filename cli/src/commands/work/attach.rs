@@ -65,9 +65,14 @@ fn twice() -> Refusal {
 }
 
 fn source(path: &str) -> Result<File, Stop> {
-    let open = || match fs::metadata(path)?.is_dir() {
-        true => Err(io::Error::from(io::ErrorKind::IsADirectory)),
-        false => File::open(path),
+    // A pipe would be waited for while the home is held.
+    let open = || match fs::metadata(path)? {
+        meta if meta.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
+        meta if !meta.is_file() => {
+            let what = "it is not a regular file; give NAME=- and pipe it in";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+        }
+        _ => File::open(path),
     };
     Ok(open().map_err(|e| unreadable(path, &e))?)
 }
