@@ -30,7 +30,8 @@ use std::process::ExitCode;
 pub fn start(alias: Option<&str>) -> ExitCode {
     let mut words: Vec<OsString> = std::env::args_os().collect();
     if let Some(engine) = alias {
-        words.insert(1.min(words.len()), engine.into());
+        // Usage lines are shown as they can be typed: the alias is `vm` and the engine's name.
+        words.splice(..1.min(words.len()), ["vm".into(), engine.into()]);
     }
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let (stdout, stderr, stdin) = (io::stdout(), io::stderr(), io::stdin());

@@ -23,8 +23,10 @@ use vm_scrolls::trust::Trust;
 use vm_scrolls::verdict::Outcome;
 
 mod hidden;
+mod runs;
 
 pub use hidden::{case_list, disclosure, proof_case};
+pub use runs::{contract, run_home, runbook, seeds as run_seeds};
 
 /// Says of some bytes what must hold, and panics when it does not.
 pub type Oracle = fn(&[u8]);
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Oracle)] = &[
     ("beancount", beancount),
     ("case_list", case_list),
     ("checkpoint", checkpoint),
+    ("contract", contract),
     ("disclosure", disclosure),
     ("journal", journal),
     ("line", line),
@@ -42,6 +45,8 @@ pub const TARGETS: &[(&str, Oracle)] = &[
     ("proof_case", proof_case),
     ("proof_file", proof_file),
     ("query", query),
+    ("run_home", run_home),
+    ("runbook", runbook),
     ("signed_state", signed_state),
     ("strict_json", strict_json),
     ("tile_path", tile_path),

@@ -18,7 +18,13 @@ pub(crate) fn check_all(fs: &dyn Fs, lines: &[Line], findings: &mut Findings) {
         whole += u64::from(check(fs, line, findings));
     }
     if whole > 0 {
-        findings.holds("cases", format!("{whole} cases are the files they were sealed over"));
+        findings.holds(
+            "cases",
+            match whole {
+                1 => "1 case is the files it was sealed over".to_owned(),
+                _ => format!("{whole} cases are the files they were sealed over"),
+            },
+        );
     }
 }
 

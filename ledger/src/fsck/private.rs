@@ -83,7 +83,10 @@ pub(super) fn check(
         ));
     }
     if count.lines > 0 && count.missing.is_empty() && count.unread.is_none() {
-        let what = format!("private values of {} receipts can all be opened", count.lines);
+        let what = match count.lines {
+            1 => "private values of 1 receipt can be opened".to_owned(),
+            n => format!("private values of {n} receipts can all be opened"),
+        };
         findings.push(Finding::new(Level::Ok, format!("openings/{scroll}"), what));
     }
 }

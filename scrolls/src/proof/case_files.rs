@@ -132,7 +132,13 @@ fn check_contents<'a>(proof: &'a Proof, findings: &mut Findings) -> Vec<(usize, 
         }
     }
     if !wrong && !read.is_empty() {
-        findings.holds(CONTENT, format!("the text of {} files is what was sealed", read.len()));
+        findings.holds(
+            CONTENT,
+            match read.len() {
+                1 => "the text of 1 file is what was sealed".to_owned(),
+                n => format!("the text of {n} files is what was sealed"),
+            },
+        );
     }
     if named > 0 {
         let files = if named == 1 { "1 file is" } else { &format!("{named} files are") };

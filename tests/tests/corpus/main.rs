@@ -69,6 +69,11 @@ fn checkpoint() {
 }
 
 #[test]
+fn contract() {
+    campaign("contract", 3_000);
+}
+
+#[test]
 fn disclosure() {
     campaign("disclosure", 10_000);
 }
@@ -106,6 +111,16 @@ fn proof_file() {
 #[test]
 fn query() {
     campaign("query", 10_000);
+}
+
+#[test]
+fn run_home() {
+    campaign("run_home", 3_000);
+}
+
+#[test]
+fn runbook() {
+    campaign("runbook", 2_000);
 }
 
 #[test]
@@ -184,6 +199,9 @@ fn bless() {
         let (proof, tlog) = sample.proofs(seq);
         keep("proof_file", &format!("toy-{seq}"), &proof);
         keep("tlog_proof", &format!("toy-{seq}"), &tlog);
+    }
+    for (target, name, data) in vm_tests::oracles::run_seeds() {
+        keep(target, &name, &data);
     }
     let cases = vm_tests::cases::Cases::after(&[]);
     keep("proof_case", "whole", &cases.whole(0).to_bytes());
