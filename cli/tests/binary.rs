@@ -312,3 +312,35 @@ fn an_approval_is_signed_by_another_actors_own_key() {
     let open = home.vm(&["--actor-key", key, "actor", "show"]);
     assert!(text(&open.stderr).contains("[key_permissions]"), "{open:?}");
 }
+
+#[test]
+fn nobody_sees_which_transfers_of_a_group_have_the_same_memo_or_none() {
+    let home = Home::new();
+    home.vm(&["init"]);
+    for (account, class) in [("a", "asset"), ("b", "income")] {
+        let words =
+            ["treasury", "account-open", "--account", account, "--asset", "EUR", "--class", class];
+        assert_eq!(code(&home.vm(&words)), 0);
+    }
+    let one =
+        |memo: &str| format!(r#"{{"debit":"a","credit":"b","asset":"EUR","amount":"1"{memo}}}"#);
+    let memos = [r#","memo":"pay""#, "", r#","memo":"pay""#, "", r#","memo":"other""#];
+    let legs = memos.map(one).join(",");
+    let made = home.vm(&["treasury", "link", "--id", "l", "--transfers", &format!("[{legs}]")]);
+    assert_eq!(code(&made), 0, "{made:?}");
+    let path = home.path().join("receipts/treasury/00000000000000000000.jsonl");
+    let lines = std::fs::read_to_string(path).unwrap();
+    let digests: Vec<&str> = lines
+        .lines()
+        .filter_map(|line| line.split_once(r#""_sd":[""#))
+        .map(|(_, rest)| &rest[..43])
+        .collect();
+    assert_eq!(digests.len(), 10);
+    // Both sides of a transfer show that they belong together, and nothing else does.
+    assert!(digests.chunks(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
+    let distinct: std::collections::BTreeSet<_> = digests.iter().collect();
+    assert_eq!(distinct.len(), 5, "{digests:?}");
+    assert_eq!(code(&home.vm(&["fsck"])), 0);
+    let again = home.vm(&["treasury", "link", "--id", "l", "--transfers", &format!("[{legs}]")]);
+    assert!(text(&again.stdout).contains("already committed"), "{again:?}");
+}

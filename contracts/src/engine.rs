@@ -28,12 +28,21 @@ pub struct Draft {
     /// Values of declared private fields that differ from the intent's. A private field of the intent need not be
     /// repeated: the ledger puts its digest into every receipt of the call by itself.
     pub private: Map<String, Value>,
+    /// Which of several like things of the call it is about. Receipts of one leg share the digest of a private value,
+    /// those of different legs never do, so that nobody sees which legs have the same text, or none.
+    pub leg: Option<u32>,
 }
 
 impl Draft {
     /// A draft without tags or private values of its own.
     pub fn new(kind: &'static str, body: Map<String, Value>) -> Self {
-        Self { kind, body, tags: Vec::new(), private: Map::new() }
+        Self { kind, body, tags: Vec::new(), private: Map::new(), leg: None }
+    }
+
+    /// About this leg of the call.
+    pub fn leg(mut self, leg: u32) -> Self {
+        self.leg = Some(leg);
+        self
     }
 
     /// With a private value of its own.

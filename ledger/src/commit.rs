@@ -59,12 +59,21 @@ pub(crate) enum Work {
     Record {
         /// Openings that a contract brought along; empty for a call that came in one go.
         openings: Vec<Opening>,
+        /// It waited as a run, whose id it therefore may have.
+        of_run: bool,
     },
     /// A run that came to its end.
     Case(Box<Case>),
 }
 
 pub(crate) use decide::plain_public;
+
+impl Work {
+    /// A fact that came in one go.
+    pub fn record() -> Self {
+        Work::Record { openings: Vec::new(), of_run: false }
+    }
+}
 
 /// What step 2 and 3 made of a call.
 enum Decided {
@@ -101,7 +110,7 @@ impl Writer {
         calls: Vec<Call>,
     ) -> Vec<Result<Answer, Failure>> {
         // 1 may
-        let record = || Work::Record { openings: Vec::new() };
+        let record = Work::record;
         let admitted = calls.into_iter().map(|call| self.admit(engine, call, record())).collect();
         self.commit_admitted(engine, admitted)
     }

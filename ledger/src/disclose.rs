@@ -14,8 +14,6 @@ use vm_scrolls::proof::{Entry, Proof};
 
 /// Files whose text may carry digests of private values, so that a proof can hold them whole.
 const DOCUMENTS: [&str; 2] = ["contract.json", "state.json"];
-/// Longest text of a file that a proof carries.
-const CONTENT_BYTES_MAX: u64 = 1 << 20;
 
 /// Which private values a proof opens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,8 +91,14 @@ impl Ledger {
     ) -> Result<u64, Failure> {
         let writer = self.writer();
         let group = known_scroll(&writer, scroll)?.group(id).cloned();
-        let openings = match group {
-            Some(group) => writer.openings().of(scroll, group.first)?,
+        let openings: Vec<Opening> = match group {
+            Some(group) => {
+                let bytes = writer.read_checked(scroll, group.first, 1)?.pop().unwrap_or_default();
+                let line = Line::parse(&bytes).map_err(|e| {
+                    Fault::new("line_unreadable", format!("{scroll} {id} does not read: {e}"))
+                })?;
+                writer.named(&line)?.into_iter().map(|n| n.opening).collect()
+            }
             None => writer.openings().load_run(scroll, id)?,
         };
         let named = |o: &&Opening| output_name(o).as_deref() == Some(name);
@@ -191,14 +195,36 @@ impl Writer {
         let in_body = private::digests(&line.body);
         let first = line.seq.saturating_sub(u64::from(line.part.n) - 1);
         let mut all = self.openings().of(&line.scroll, first)?;
-        // Behind a record stands its own line; behind a case its documents and stubs too.
-        all.retain(|o| line.artifacts.is_some() || in_body.contains(&o.digest));
         let dir = case_dir(&line.scroll, &line.id);
         let state = match line.artifacts {
             Some(_) => Some(RunFolder::new(&*self.fs, &dir).state()?),
             None => None,
         };
+        // Behind a record stands its own line; behind a case its documents and stubs too. What stands behind neither
+        // is of another line, or of a call that was never committed.
+        let in_case = match &state {
+            Some(state) => self.digests_of_case(&dir, state)?,
+            None => Vec::new(),
+        };
+        all.retain(|o| in_body.contains(&o.digest) || in_case.contains(&o.digest));
         Ok(all.into_iter().map(|o| Named::of(o, state.as_ref())).collect())
+    }
+
+    /// Digests that stand in the documents and stubs of a case.
+    pub(crate) fn digests_of_case(
+        &self,
+        dir: &str,
+        state: &RunState,
+    ) -> Result<Vec<String>, Failure> {
+        let folder = RunFolder::new(&*self.fs, dir);
+        let mut found = private::digests(&folder.contract()?.0.intent);
+        let value = serde_json::to_value(state).unwrap_or_default();
+        found.extend(value.as_object().map(private::digests).unwrap_or_default());
+        for stub in state.all_outputs().filter(|o| case::is_stub_path(&o.path)) {
+            let bytes = self.fs.read(&folder.path(&stub.path)).unwrap_or_default();
+            found.extend(case::parse_stub(&bytes).ok());
+        }
+        Ok(found)
     }
 
     /// The openings of a call that a proof is to carry.
@@ -231,7 +257,7 @@ impl Writer {
             let may =
                 DOCUMENTS.contains(&artifact.path.as_str()) || case::is_stub_path(&artifact.path);
             let missing = opened.iter().any(|o| !in_body.contains(&o.digest));
-            if !may || !missing || artifact.size > CONTENT_BYTES_MAX {
+            if !may || !missing {
                 continue;
             }
             let path = format!("{dir}/{}", artifact.path);

@@ -34,6 +34,8 @@ pub(crate) struct Pool {
     may_draw: bool,
     /// Decoys by place: every receipt of the call asks for the same ones.
     decoys: HashMap<String, String>,
+    /// The leg of the call that an opening belongs to, by its place in `known`.
+    legs: HashMap<usize, u32>,
 }
 
 /// What happens to a place that cannot be given its digest.
@@ -58,7 +60,7 @@ impl Pool {
 
     fn new(scroll: &str, id: &str, known: Vec<Known>, may_draw: bool) -> Self {
         let (scroll, id) = (scroll.to_owned(), id.to_owned());
-        Self { scroll, id, known, old: 0, may_draw, decoys: HashMap::new() }
+        Self { scroll, id, known, old: 0, may_draw, decoys: HashMap::new(), legs: HashMap::new() }
     }
 
     fn decoy(&mut self, openings: &mut Openings, place: &str) -> Result<String, Failure> {
@@ -192,15 +194,26 @@ impl Pool {
     ) -> Result<Map<String, Value>, Failure> {
         let mut body = draft.body.clone();
         let mut digests = Vec::new();
-        let mut used = Vec::new();
+        // What another leg uses is used.
+        let of_others = |leg: u32| move |(n, owner): (&usize, &u32)| (*owner != leg).then_some(*n);
+        let mut used: Vec<usize> = draft
+            .leg
+            .map_or_else(Vec::new, |leg| self.legs.iter().filter_map(of_others(leg)).collect());
         let value_of = |field: &vm_contracts::Field| {
             let own = draft.private.get(field.name);
             own.or_else(|| intent.get(field.name).filter(|_| field.is_input()))
         };
         for field in spec.private_in_body() {
             digests.push(match value_of(field) {
-                Some(value) => self.digest_of(openings, &mut used, Some(field.name), value)?,
-                None => self.decoy(openings, field.name)?,
+                Some(value) => {
+                    let digest = self.digest_of(openings, &mut used, Some(field.name), value)?;
+                    let own = draft.private.contains_key(field.name);
+                    if let (Some(leg), true, Some(place)) = (draft.leg, own, used.last()) {
+                        self.legs.insert(*place, leg);
+                    }
+                    digest
+                }
+                None => self.decoy(openings, &decoy_place(field.name, draft.leg))?,
             });
         }
         for field in spec.fields.iter().filter(|f| f.private_items && !f.secret && !f.steering) {
@@ -263,6 +276,11 @@ impl Pool {
     pub fn is_empty(&self) -> bool {
         self.known.len() == self.old
     }
+}
+
+/// Where the decoy of a receipt's field stands.
+pub(crate) fn decoy_place(name: &str, leg: Option<u32>) -> String {
+    leg.map_or_else(|| name.to_owned(), |leg| format!("{name}@{leg}"))
 }
 
 /// An intent outside the strict profile.

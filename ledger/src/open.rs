@@ -89,6 +89,7 @@ impl Writer {
         Self {
             ports: outside.ports,
             openings: Arc::new(Mutex::new(openings)),
+            open_runs: BTreeSet::new(),
             fs: outside.fs,
             store,
             segments: None,

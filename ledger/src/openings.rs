@@ -215,6 +215,10 @@ impl Openings {
                 // Without any trace of values there is nothing a fresh key could lock out.
                 let traces = fs.list("openings").map_err(|e| read_failed("openings", &e))?;
                 let keys = match keys {
+                    // The keyring is written before anything that needs it.
+                    Some(_) if traces.iter().any(|name| !name.starts_with("keyring")) => {
+                        return Err(no_page_key("openings"));
+                    }
                     Some(keys) => keys,
                     None if !traces.is_empty() => return Err(keys::missing()),
                     None => Keys::generate(&*self.entropy),

@@ -103,6 +103,8 @@ pub struct Writer {
     pub(crate) ports: Arc<dyn PortSource>,
     /// Openings of private values; shared with executors, which leave private files while nobody holds the writer.
     pub(crate) openings: Arc<Mutex<Openings>>,
+    /// Scroll and id of every run that is open: no other call may take its id.
+    pub(crate) open_runs: BTreeSet<(String, String)>,
     pub(crate) settings: Settings,
     pub(crate) keys: Keys,
     pub(crate) issuer_did: String,

@@ -44,6 +44,8 @@ pub struct Wanted {
     pub credit_notes: Notes,
     /// Private text of this transfer alone, where it has one besides the call's.
     pub own_memo: Option<String>,
+    /// Which of several transfers of one call it is.
+    pub leg: Option<u32>,
     /// Fields that stand on both receipts as they are.
     pub both: Map<String, Value>,
 }
@@ -380,7 +382,7 @@ impl<'a> Deciding<'a> {
             if let Some(expires) = expires {
                 put("expires_at", &expires.to_string());
             }
-            let draft = Draft::new(kind, body);
+            let draft = Draft { leg: wanted.leg, ..Draft::new(kind, body) };
             self.drafts.push(match &wanted.own_memo {
                 Some(memo) => draft.private("memo", memo.as_str()),
                 None => draft,

@@ -1,11 +1,12 @@
 //! Steps 1 to 3 for one call: admitted, compared with what its id stood for before, decided, drafted.
 
 use super::{Admitted, Batch, Decided, LINE_RESERVE, Work, with_record_digests};
-use crate::hidden::{Pool, Unveiled, unkeepable};
+use crate::hidden::{Pool, Unveiled, decoy_place, unkeepable};
 use crate::run;
 use crate::scroll::Group;
 use crate::store::{BATCH_BYTES_MAX, BATCH_LINES_MAX};
 use crate::writer::Writer;
+use std::collections::HashSet;
 use vm_contracts::engine::Asked;
 use vm_contracts::veil::{self, Place};
 use vm_contracts::work::Shape;
@@ -73,6 +74,11 @@ impl Writer {
                 }
                 Err(failure) => Decided::Refused(failure),
             };
+        }
+        if matches!(&call.work, Work::Record { of_run: false, .. })
+            && self.open_runs.contains(&(engine.scroll().to_owned(), call.id.clone()))
+        {
+            return Decided::Refused(id_of_run(engine, &call.id).into());
         }
         let scroll = self.scroll(engine.scroll());
         if let Some(why) = &scroll.read_only {
@@ -170,7 +176,7 @@ impl Writer {
     fn veiled(&self, scroll: &str, call: &Admitted) -> Result<(Pool, Blake3), Failure> {
         match (&call.work, call.digest) {
             (Work::Record { .. }, Some(digest)) => Ok((Pool::fresh(scroll, &call.id), digest)),
-            (Work::Record { openings }, None) => {
+            (Work::Record { openings, .. }, None) => {
                 let mut pool = Pool::of(scroll, &call.id, openings.clone(), true)?;
                 pool.all_new();
                 let intent = (call.op.as_str(), call.spec);
@@ -203,6 +209,9 @@ impl Writer {
             return Ok(digest == group.intent);
         }
         let name = engine.scroll();
+        if !self.is_by(name, batch, call, group)? {
+            return Ok(false);
+        }
         let openings = match batch.pools.get(&call.id) {
             Some(openings) => openings.clone(),
             None if batch.ids.contains_key(&call.id) => Vec::new(),
@@ -219,6 +228,24 @@ impl Writer {
         }
     }
 
+    /// Whether the same actor asked before. Nobody else learns whether their guess at a private value is right.
+    fn is_by(
+        &self,
+        name: &str,
+        batch: &Batch,
+        call: &Admitted,
+        group: &Group,
+    ) -> Result<bool, Failure> {
+        let actor = match group.first.checked_sub(batch.prev.size) {
+            Some(place) => batch.lines.get(place as usize).map(|line| line.actor.clone()),
+            None => {
+                let bytes = self.read_checked(name, group.first, 1)?.pop().unwrap_or_default();
+                Line::parse(&bytes).ok().map(|line| line.actor)
+            }
+        };
+        Ok(actor.as_deref() == Some(call.call.actor.0.as_str()))
+    }
+
     /// Whether every private value behind the receipts can still be read; without them nobody can say what was asked.
     fn all_opened(
         &self,
@@ -228,16 +255,17 @@ impl Writer {
         pool: &Pool,
     ) -> Result<(), Failure> {
         let mut openings = self.openings();
+        let mut decoys = HashSet::new();
+        for field in call.spec.private_in_body() {
+            for leg in (0..group.of).map(Some).chain([None]) {
+                let place = decoy_place(field.name, leg);
+                decoys.insert(openings.decoy(name, &call.id, &place)?);
+            }
+        }
         for bytes in self.read_checked(name, group.first, group.of as usize)? {
             let line = Line::parse(&bytes).map_err(|e| unkeepable(&call.op, &e.message))?;
             let listed = line.body.get(private::SD).and_then(Value::as_array);
-            let mut decoys = Vec::new();
-            for field in call.spec.private_in_body() {
-                decoys.push(openings.decoy(name, &call.id, field.name)?);
-            }
-            let known = |d: &&Value| {
-                d.as_str().is_none_or(|d| pool.holds(d) || decoys.iter().any(|decoy| decoy == d))
-            };
+            let known = |d: &&Value| d.as_str().is_none_or(|d| pool.holds(d) || decoys.contains(d));
             if listed.is_some_and(|digests| !digests.iter().all(|d| known(&d))) {
                 let what = format!(
                     "id {} was used before ({name}/{}), and private values of that request are not here any more, so it cannot be compared",
@@ -251,6 +279,12 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+fn id_of_run(engine: &'static dyn AnyEngine, id: &str) -> Refusal {
+    Refusal::conflict("run_exists", format!("{id} is the id of an open run of {}", engine.name()))
+        .field("id")
+        .hint("Leave --id out to get a fresh one, or go on with the run.")
 }
 
 /// Puts a call and what was decided of it into a line.

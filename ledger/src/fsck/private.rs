@@ -2,12 +2,17 @@
 
 use super::{Finding, Level};
 use crate::fs::Fs;
+use crate::hidden::decoy_place;
 use crate::openings::Openings;
+use crate::run::{RunFolder, case_dir};
 use crate::segments::scroll_dir;
+use std::collections::HashSet;
 use std::sync::Arc;
-use vm_contracts::{AnyEngine, Failure, Value};
+use vm_contracts::work::Shape;
+use vm_contracts::{AnyEngine, Contract, Failure, Field, Kind, Map, RunState, Value};
+use vm_receipts::case;
 use vm_receipts::line::Line;
-use vm_receipts::private::{self, SD};
+use vm_receipts::private;
 
 /// Lines named one by one; the rest is counted.
 const NAMED_MAX: usize = 20;
@@ -19,6 +24,9 @@ struct Count {
     size: u64,
     missing: Vec<String>,
     unread: Option<Failure>,
+    /// Decoys of the call that was looked at last, and its id.
+    decoys: HashSet<String>,
+    decoys_of: Option<String>,
 }
 
 /// Checks pages and private files of a scroll, and that each private value can be opened or is a decoy.
@@ -37,7 +45,7 @@ pub(super) fn check(
         let Ok(bytes) = fs.read(&path) else { continue };
         for line in bytes.split(|b| *b == b'\n').filter_map(|l| Line::parse(l).ok()) {
             count.size = count.size.max(line.seq + 1);
-            one(openings, engine, &line, &mut count);
+            one(&**fs, openings, engine, &line, &mut count);
         }
     }
     if count.lines > 0 && !openings.has_key() {
@@ -92,12 +100,18 @@ pub(super) fn check(
 }
 
 fn one(
+    fs: &dyn Fs,
     openings: &mut Openings,
     engine: Option<&'static dyn AnyEngine>,
     line: &Line,
     count: &mut Count,
 ) {
-    let digests = private::digests(&line.body);
+    let mut digests = private::digests(&line.body);
+    let case = match line.artifacts.is_some() && line.part.n == 1 {
+        true => Case::read(fs, line),
+        false => None,
+    };
+    digests.extend(case.iter().flat_map(|case| case.digests.iter().cloned()));
     if digests.is_empty() {
         return;
     }
@@ -113,24 +127,84 @@ fn one(
             return;
         }
     };
-    let decoys = decoys(openings, engine, line);
-    let top = line.body.get(SD).and_then(Value::as_array);
-    let at_top = |d: &str| top.is_some_and(|list| list.iter().any(|v| v.as_str() == Some(d)));
-    let opens =
-        |d: &String| known.iter().any(|o| o.digest == *d) || (at_top(d) && decoys.contains(d));
+    if count.decoys_of.as_ref().is_none_or(|id| *id != line.id) || case.is_some() {
+        count.decoys = decoys(openings, engine, line, case.as_ref());
+        count.decoys_of = Some(line.id.clone());
+    }
+    let opens = |d: &String| known.iter().any(|o| o.digest == *d) || count.decoys.contains(d);
     if !digests.iter().all(opens) {
         count.missing.push(format!("{}/{}", line.scroll, line.seq));
     }
 }
 
+/// What a case says in private.
+struct Case {
+    contract: Contract,
+    state: RunState,
+    digests: Vec<String>,
+}
+
+impl Case {
+    /// `None` where its documents do not read; the check of the cases names them.
+    fn read(fs: &dyn Fs, line: &Line) -> Option<Self> {
+        let dir = case_dir(&line.scroll, &line.id);
+        let folder = RunFolder::new(fs, &dir);
+        let (contract, state) = (folder.contract().ok()?.0, folder.state().ok()?);
+        let mut digests = private::digests(&contract.intent);
+        let value = serde_json::to_value(&state).unwrap_or_default();
+        digests.extend(value.as_object().map(private::digests).unwrap_or_default());
+        for stub in state.all_outputs().filter(|o| case::is_stub_path(&o.path)) {
+            let bytes = fs.read(&folder.path(&stub.path)).unwrap_or_default();
+            digests.extend(case::parse_stub(&bytes).ok());
+        }
+        Some(Self { contract, state, digests })
+    }
+}
+
+/// Decoys that may stand in the receipts of a call, and in its case.
 fn decoys(
     openings: &mut Openings,
     engine: Option<&'static dyn AnyEngine>,
     line: &Line,
-) -> Vec<String> {
+    case: Option<&Case>,
+) -> HashSet<String> {
     let verb = line.op.split_once('.').map_or("", |(_, verb)| verb);
     let specs = engine.map(AnyEngine::operations).unwrap_or_default();
     let spec = specs.into_iter().find(|s| s.verb.replace('-', "_") == verb);
-    let fields = spec.into_iter().flat_map(|s| s.private_in_body());
-    fields.filter_map(|f| openings.decoy(&line.scroll, &line.id, f.name).ok()).collect()
+    let mut places = Vec::new();
+    for field in spec.into_iter().flat_map(|s| s.private_in_body()) {
+        let legs = (0..line.part.of).map(Some).chain([None]);
+        places.extend(legs.map(|leg| decoy_place(field.name, leg)));
+    }
+    let shape = spec.zip(engine).and_then(|(spec, engine)| engine.shape(spec.verb));
+    if let (Some(case), Some(spec)) = (case, spec) {
+        places_of_intent(spec.fields, &case.contract.intent, &mut places);
+        places.push("fault.reason".to_owned());
+        if let Some(Shape::Staged(fields)) = shape {
+            let stages = case.state.stages.iter().map(|s| s.id.as_str());
+            let private = fields.iter().filter(|f| f.private);
+            places.extend(private.flat_map(|f| {
+                stages.clone().map(move |stage| format!("stages.{stage}.{}", f.name))
+            }));
+        }
+    }
+    let decoy = |place: &String| openings.decoy(&line.scroll, &line.id, place).ok();
+    places.iter().filter_map(decoy).collect()
+}
+
+/// Places of an intent at which a private value may be absent.
+fn places_of_intent(fields: &[Field], intent: &Map<String, Value>, places: &mut Vec<String>) {
+    for field in fields {
+        match (field.kind, intent.get(field.name)) {
+            _ if field.private => places.push(field.name.to_owned()),
+            (Kind::List(_, inner), Some(Value::Array(items))) => {
+                for f in inner.iter().filter(|f| f.private) {
+                    places.extend(
+                        (0..items.len()).map(|n| format!("{}[{n}].{}", field.name, f.name)),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
 }

@@ -105,7 +105,7 @@ impl Writer {
     pub(crate) fn plan(&mut self, call: Call) -> Result<Handed, Failure> {
         self.usable_for_reading()?;
         let engine = self.engine(&call.engine)?;
-        let record = crate::commit::Work::Record { openings: Vec::new() };
+        let record = crate::commit::Work::record();
         let admitted = self.admit(engine, call, record)?;
         let is_given = |f: &&Field| f.secret && admitted.intent.contains_key(f.name);
         if let Some(field) = admitted.spec.fields.iter().find(is_given) {
@@ -119,6 +119,13 @@ impl Writer {
                 .into());
         }
         let scroll = engine.scroll();
+        if self.scrolls.get(scroll).is_some_and(|s| s.group(&admitted.id).is_some()) {
+            let what = format!("id {} was used before ({scroll})", admitted.id);
+            return Err(Refusal::conflict("id_used", what)
+                .field("id")
+                .hint("Leave --id out to get a fresh one.")
+                .into());
+        }
         let last = self.scrolls.get(scroll).and_then(|s| s.last_at);
         let at = self.now(last)?;
         let mut pool = Pool::fresh(scroll, &admitted.id);
@@ -195,6 +202,9 @@ impl Writer {
                     .hint("Contracts are not edited by hand; plan again."),
             )
         };
+        if !line::is_scroll(&contract.surface) {
+            return Err(changed("its surface is no lower-case name"));
+        }
         if contract.node != self.settings.node {
             return Err(changed(&format!("it was planned on node {}, not here", contract.node)));
         }
@@ -239,13 +249,7 @@ impl Writer {
         now: Moment,
     ) -> Result<(), Refusal> {
         if contract.actor != by.0 {
-            let what = format!(
-                "the contract is {}'s, and {} cannot run it for them",
-                contract.actor, by.0
-            );
-            return Err(Refusal::new("other_actor", RefusalKind::NotAllowed, what).hint(
-                "Plan it yourself. Stages can be completed by anybody whom the policy lets.",
-            ));
+            return Err(crate::run::open::other_actor(contract, by));
         }
         match Moment::parse(&contract.planned_at) {
             Ok(at) if at.unix_ms() <= now.unix_ms() + AHEAD_MS => Ok(()),

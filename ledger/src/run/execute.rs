@@ -9,7 +9,7 @@ use crate::run::{Run, operation};
 use crate::writer::Writer;
 use serde_json::json;
 use std::io::Read;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use vm_contracts::contract::{Abort, OUTPUTS, OUTPUTS_MAX};
 use vm_contracts::work::Shape;
 use vm_contracts::{Failure, Fault, Map, Output, Outputs, Ports, Refusal, Status, Value, veil};
@@ -29,15 +29,18 @@ impl Ledger {
             (engine, shape)
         };
         let Shape::Operation(declared) = shape else { return Ok(Opened { run, ..opened }) };
-        if run.state.status.is_end() {
-            return Ok(Opened { run, ..opened });
-        }
-        let (hidden, ports, mut desk) = {
-            let writer = self.writer();
-            writer.claim(&run)?;
+        let (run, hidden, ports, mut desk) = {
+            let mut writer = self.writer();
+            // As it stands now: somebody may have given it up, or carried it out, since it was opened.
+            let run = writer.load_run(engine, &run.contract.id)?;
+            if run.state.status.is_end() {
+                return Ok(Opened { run, ..opened });
+            }
             let mut hidden = writer.hidden_of(&run)?;
             hidden.extend(secrets);
-            (hidden, writer.ports.clone(), Desk::new(&writer, &run))
+            writer.claim(&run)?;
+            let desk = Desk::new(&writer, &run);
+            (run, hidden, writer.ports.clone(), desk)
         };
         // Nobody holds the writer while the world is being touched.
         let token = run.contract.id.clone();
@@ -50,7 +53,17 @@ impl Ledger {
 
 impl Writer {
     /// The claim is durable before the first effect; whoever finds it there does not begin.
-    fn claim(&self, run: &Run) -> Result<(), Failure> {
+    fn claim(&mut self, run: &Run) -> Result<(), Failure> {
+        // Whatever would keep its receipt from being sealed must be known before the effect.
+        self.usable()?;
+        let scroll = self.scroll(run.scroll);
+        let (last, read_only) = (scroll.last_at, scroll.read_only.clone());
+        read_only.map_or(Ok(()), Err)?;
+        if self.scroll(run.scroll).group(&run.contract.id).is_some() {
+            let what = format!("run {} is sealed already", run.contract.id);
+            return Err(Refusal::conflict("already_sealed", what).into());
+        }
+        self.now(last)?;
         let dir = run.dir();
         let folder = RunFolder::new(&*self.fs, &dir);
         if folder.regular(CLAIM)?.is_some() {
@@ -74,7 +87,7 @@ impl Writer {
     /// Private fields of the intent, for the effects alone.
     fn hidden_of(&self, run: &Run) -> Result<Map<String, Value>, Failure> {
         let openings = self.run_openings(run)?;
-        let work = crate::commit::Work::Record { openings: Vec::new() };
+        let work = crate::commit::Work::record();
         let admitted = self.admitted_run(run, &openings, work)?;
         Ok(veil::hidden(admitted.spec, &admitted.intent))
     }
@@ -85,10 +98,11 @@ impl Writer {
         outcome: Result<Value, Fault>,
         desk: Desk,
     ) -> Result<Run, Failure> {
+        // The effect has happened, so nothing about the clock may keep its outcome from being written down.
         let last = self.scrolls.get(run.scroll).and_then(|s| s.last_at);
-        let at = self.now(last)?;
+        let at = self.now(last).map_or_else(|_| run.state.updated_at.clone(), |at| at.to_string());
         run.state.outputs = desk.kept;
-        run.state.updated_at = at.to_string();
+        run.state.updated_at = at;
         let mut failed = None;
         match outcome {
             Ok(outcome) => {
@@ -129,7 +143,8 @@ fn plain_code(code: &str) -> String {
 /// Where an executor leaves its files.
 struct Desk {
     fs: Arc<dyn Fs>,
-    openings_of: Arc<Mutex<Openings>>,
+    /// Its own, so that a slow source of a private file keeps nobody else waiting.
+    files: Openings,
     dir: String,
     scroll: &'static str,
     id: String,
@@ -141,7 +156,11 @@ impl Desk {
     fn new(writer: &Writer, run: &Run) -> Self {
         Self {
             fs: writer.fs.clone(),
-            openings_of: writer.openings.clone(),
+            files: Openings::new(
+                writer.fs.clone(),
+                writer.entropy.clone(),
+                &writer.settings.ledger,
+            ),
             dir: run.dir(),
             scroll: run.scroll,
             id: run.contract.id.clone(),
@@ -162,15 +181,19 @@ impl Outputs for Desk {
         let kept = match private {
             false => folder.take(name, source),
             true => {
-                let openings =
-                    &mut *self.openings_of.lock().expect("no holder of this lock panics");
                 let number = self.openings.len() + 1;
-                take_private(openings, &folder, (self.scroll, &self.id), number, name, source).map(
-                    |(output, opening)| {
-                        self.openings.push(opening);
-                        output
-                    },
+                take_private(
+                    &mut self.files,
+                    &folder,
+                    (self.scroll, &self.id),
+                    number,
+                    name,
+                    source,
                 )
+                .map(|(output, opening)| {
+                    self.openings.push(opening);
+                    output
+                })
             }
         };
         self.kept.push(kept.map_err(|failure| match failure {

@@ -3,7 +3,9 @@
 use crate::fs::{Fs, make_dir, parent, replace};
 use std::io::{self, Read};
 use vm_contracts::contract::{DOCUMENT_BYTES_MAX, OUTPUT_BYTES_MAX, OUTPUTS};
-use vm_contracts::{Contract, Corrupt, Failure, Fault, Output, Refusal, RefusalKind, RunState};
+use vm_contracts::{
+    Contract, Corrupt, Failure, Fault, Output, Refusal, RefusalKind, RunState, StageState, Status,
+};
 use vm_receipts::digest::{Blake3, Sha256};
 use vm_receipts::json;
 
@@ -71,9 +73,11 @@ impl<'a> RunFolder<'a> {
         let fresh = match self.regular(STATE) {
             Ok(None) => true,
             Ok(Some(_)) => self.state().is_ok_and(|s| {
-                s.created_at == s.updated_at
+                let waits = |s: &StageState| s.status == Status::Pending;
+                s.stages.iter().all(waits)
                     && s.all_outputs().next().is_none()
                     && s.fault.is_none()
+                    && s.outcome.is_none()
             }),
             Err(_) => false,
         };

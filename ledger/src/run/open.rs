@@ -3,7 +3,7 @@
 use crate::commit::{Admitted, Work};
 use crate::ledger::Ledger;
 use crate::run::contract::{Checked, Handed};
-use crate::run::files::{CONTRACT, RunFolder, STATE, run_dir};
+use crate::run::files::{CONTRACT, RunFolder, STATE, case_dir, run_dir};
 use crate::run::{Run, operation};
 use crate::writer::Writer;
 use vm_contracts::work::Shape;
@@ -147,6 +147,9 @@ impl Writer {
         if folder.is_open()? || !folder.is_untouched() {
             self.put_contract_back(&handed.contract, &dir)?;
             let run = self.load_run(engine, &id)?;
+            if run.contract.actor != by.0 {
+                return Err(other_actor(&run.contract, by).into());
+            }
             return match run.contract == handed.contract {
                 true => Ok(Opened { run, existing: true }),
                 false => Err(Refusal::conflict(
@@ -159,6 +162,13 @@ impl Writer {
         let begun = self.scrolls.get(scroll);
         if begun.is_some_and(|s| s.group(&id).is_some()) {
             return Err(self.no_such_run(engine, &id).into());
+        }
+        if !self.fs.list(&case_dir(scroll, &id)).unwrap_or_default().is_empty() {
+            let what =
+                format!("there is a case {id} already, although no receipt here has that id");
+            return Err(Refusal::conflict("already_sealed", what)
+                .hint("Its receipt was cut off or is in another copy. Plan again under another id.")
+                .into());
         }
         if let Some(why) = begun.and_then(|s| s.read_only.as_ref()) {
             return Err(why.clone().into());
@@ -208,6 +218,8 @@ impl Writer {
             saved.map_err(|e| crate::run::files::fault("write openings of", dir, &e))?;
         }
         put_state(&folder, &state)?;
+        // Before it is there for others to find: from here on the id is taken.
+        self.open_runs.insert((engine.scroll().to_owned(), contract.id.clone()));
         folder.put(CONTRACT, &bytes)?;
         let run = Run {
             engine: engine.name(),
@@ -246,8 +258,45 @@ impl Writer {
             intent,
             tags,
         };
-        Ok(self.admit(engine, call, work)?)
+        let admitted = self.admit(engine, call, work)?;
+        self.has_its_values(run, openings, &admitted)?;
+        Ok(admitted)
     }
+
+    /// A value whose opening is gone must not be taken for one that was never given.
+    fn has_its_values(
+        &self,
+        run: &Run,
+        openings: &[crate::openings::Opening],
+        admitted: &Admitted,
+    ) -> Result<(), Failure> {
+        if !admitted.spec.hides_anything() || run.state.status == Status::Aborted {
+            return Ok(());
+        }
+        let mut pool =
+            crate::hidden::Pool::of(run.scroll, &run.contract.id, openings.to_vec(), false)?;
+        let what = (admitted.op.as_str(), admitted.spec);
+        let call = &admitted.call;
+        match pool.veil(&mut self.openings(), what, &admitted.intent, &call.tags) {
+            Ok((public, _)) if public == run.contract.intent => Ok(()),
+            Err(crate::hidden::Unveiled::Failed(failure)) => Err(failure),
+            _ => {
+                let id = &run.contract.id;
+                let what = format!("private values of run {id} are not here any more");
+                Err(Refusal::conflict("openings_missing", what)
+                    .hint(
+                        "Put the run's folder and openings/ back from a backup, or abort the run.",
+                    )
+                    .into())
+            }
+        }
+    }
+}
+
+pub(crate) fn other_actor(contract: &Contract, by: &Actor) -> Refusal {
+    let what = format!("the contract is {}'s, and {} cannot run it for them", contract.actor, by.0);
+    Refusal::new("other_actor", RefusalKind::NotAllowed, what)
+        .hint("Plan it yourself. Stages can be completed by anybody whom the policy lets.")
 }
 
 /// Writes state.json.

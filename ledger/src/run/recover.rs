@@ -12,7 +12,8 @@ use std::io::ErrorKind;
 use vm_contracts::contract::OUTPUTS;
 use vm_contracts::work::Shape;
 use vm_contracts::{Failure, Map};
-use vm_receipts::line;
+use vm_receipts::digest::Blake3;
+use vm_receipts::{intent, line};
 
 impl Writer {
     /// Looks at every folder in runs/. What cannot be done now is said, and tried again at the next open.
@@ -26,6 +27,7 @@ impl Writer {
                 if !line::is_id(&id) {
                     continue;
                 }
+                self.open_runs.insert((scroll.clone(), id.clone()));
                 match self.recover_run(&scroll, &id) {
                     Ok(()) => {}
                     Err(lost @ Failure::Lost(_)) => return Err(lost),
@@ -66,7 +68,14 @@ impl Writer {
             let has_case = line::Line::parse(&bytes).is_ok_and(|line| line.artifacts.is_some());
             return match has_case {
                 true => self.finish_case(scroll, id),
-                false => self.drop_run(scroll, id),
+                false if stands_for(&folder, &group.intent) => self.drop_run(scroll, id),
+                false => {
+                    self.messages.push(format!(
+                        "{dir}: {scroll}/{} has its id and is of another request; the folder stays as it is",
+                        group.first
+                    ));
+                    Ok(())
+                }
             };
         }
         if !folder.is_open()? && !folder.is_untouched() {
@@ -102,4 +111,11 @@ impl Writer {
         ));
         Ok(())
     }
+}
+
+/// Whether a run's contract is the request that a receipt is of.
+fn stands_for(folder: &RunFolder<'_>, asked: &Blake3) -> bool {
+    folder.contract().is_ok_and(|(contract, _)| {
+        intent::intent_digest(&contract.op, &contract.intent).is_ok_and(|digest| digest == *asked)
+    })
 }

@@ -105,7 +105,7 @@ impl Writer {
         run: Run,
     ) -> Result<Sealing, Failure> {
         let openings = self.run_openings(&run)?;
-        let work = Work::Record { openings: openings.clone() };
+        let work = Work::Record { openings: openings.clone(), of_run: true };
         let admitted = self.admitted_run(&run, &openings, work)?;
         let answer = self.commit_one(engine, admitted)?;
         if let Err(failure) = self.drop_run(run.scroll, &run.contract.id) {
@@ -132,8 +132,7 @@ impl Writer {
         engine: &'static dyn AnyEngine,
         call: &mut Call,
     ) -> Result<Map<String, Value>, Failure> {
-        let mut admitted =
-            self.admit(engine, call.clone(), Work::Record { openings: Vec::new() })?;
+        let mut admitted = self.admit(engine, call.clone(), Work::record())?;
         admitted.intent = edge::admit(admitted.spec, &call.intent)?;
         let is_secret = |name: &str| admitted.spec.field(name).is_some_and(|f| f.secret);
         admitted.intent.retain(|name, _| is_secret(name));
@@ -155,8 +154,8 @@ impl Writer {
             return self.open_run(handed, by);
         };
         let openings = self.run_openings(&run)?;
-        let was = self.admitted_run(&run, &openings, Work::Record { openings: Vec::new() })?;
-        let now = self.admit(engine, call, Work::Record { openings: Vec::new() })?;
+        let was = self.admitted_run(&run, &openings, Work::record())?;
+        let now = self.admit(engine, call, Work::record())?;
         let same = was.op == now.op
             && was.intent == now.intent
             && was.call.tags == now.call.tags
@@ -177,7 +176,7 @@ impl Writer {
         engine: &'static dyn AnyEngine,
         call: Call,
     ) -> Result<Answer, Failure> {
-        let admitted = self.admit(engine, call, Work::Record { openings: Vec::new() })?;
+        let admitted = self.admit(engine, call, Work::record())?;
         self.commit_one(engine, admitted)
     }
 
@@ -349,7 +348,9 @@ impl Writer {
         moved
             .and_then(|()| self.fs.sync_dir(&above))
             .and_then(|()| self.fs.sync_dir(&format!("runs/{scroll}")))
-            .map_err(|e| fault("move", &to, &e))
+            .map_err(|e| fault("move", &to, &e))?;
+        self.open_runs.remove(&(scroll.to_owned(), id.to_owned()));
+        Ok(())
     }
 
     /// The first receipt of a call.
@@ -396,7 +397,9 @@ impl Writer {
             .remove_dir(&outputs)
             .and_then(|()| self.fs.remove_dir(&dir))
             .and_then(|()| self.fs.sync_dir(&format!("runs/{scroll}")))
-            .map_err(|e| fault("remove", &dir, &e))
+            .map_err(|e| fault("remove", &dir, &e))?;
+        self.open_runs.remove(&(scroll.to_owned(), id.to_owned()));
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What people do to an open run: complete a stage, or give the run up.
 
+use crate::commit::Work;
 use crate::disclose::output_name;
 use crate::fs::make_dir;
 use crate::hidden::Pool;
@@ -32,6 +33,9 @@ pub struct Attach<'a> {
     /// Where its bytes come from; `None` where the file stands in the run's `outputs/` already.
     pub source: Option<Box<dyn Read + 'a>>,
 }
+
+/// Refusals that say that a run's own files do not fit together.
+const UNREADABLE: [&str; 3] = ["contract_changed", "openings_missing", "missing_field"];
 
 const ABORT_FIELDS: &[Field] =
     &[Field::new("reason", Kind::Text(4_096), "why it is given up").optional().private()];
@@ -85,7 +89,7 @@ impl Writer {
         let fields = stage_fields(declared, given)?;
         let dir = run.dir();
         let old = self.run_openings(&run)?;
-        check_names(&run, &outputs, &old)?;
+        check_names(&run, &outputs, &self.private_names(&run, &old))?;
         let at = self.now(self.scrolls.get(run.scroll).and_then(|s| s.last_at))?;
         let asked = Asked { at, id, actor: by };
         // The engine is asked before any file is touched; it sees the names that will stand there.
@@ -107,6 +111,17 @@ impl Writer {
         self.save_pool(&run, &pool)?;
         put_state(&RunFolder::new(&*self.fs, &dir), &run.state)?;
         Ok(run)
+    }
+
+    /// Own names of the private outputs of completed stages; what an attempt left that was cut off has none.
+    fn private_names(&self, run: &Run, openings: &[Opening]) -> Vec<String> {
+        let dir = run.dir();
+        let folder = RunFolder::new(&*self.fs, &dir);
+        let stubs = run.state.all_outputs().filter(|o| case::is_stub_path(&o.path));
+        let digests: Vec<String> = stubs
+            .filter_map(|o| case::parse_stub(&self.fs.read(&folder.path(&o.path)).ok()?).ok())
+            .collect();
+        openings.iter().filter(|o| digests.contains(&o.digest)).filter_map(output_name).collect()
     }
 
     fn ask_engine(
@@ -218,7 +233,8 @@ impl Writer {
     ) -> Result<Run, Failure> {
         self.usable()?;
         let loaded = self.load_run(engine, id).and_then(|run| {
-            self.run_openings(&run)?;
+            let openings = self.run_openings(&run)?;
+            self.admitted_run(&run, &openings, Work::record())?;
             Ok(run)
         });
         let run = match loaded {
@@ -244,12 +260,20 @@ impl Writer {
     fn is_damaged(&self, engine: &'static dyn AnyEngine, id: &str, failure: &Failure) -> bool {
         let there = || self.fs.list(&run_dir(engine.scroll(), id)).is_ok_and(|n| !n.is_empty());
         match failure {
+            // An effect may have happened, or a receipt is there: then nothing is moved out of anybody's sight.
+            _ if self.has_begun(engine.scroll(), id) => false,
             Failure::Corrupt(_) => true,
-            Failure::Fault(f) => f.code == "openings_key_missing",
-            Failure::Refusal(r) if r.code == "contract_changed" => true,
+            Failure::Refusal(r) if UNREADABLE.contains(&r.code.as_str()) => true,
             Failure::Refusal(r) if r.code == "no_such_run" => line::is_id(id) && there(),
             _ => false,
         }
+    }
+
+    fn has_begun(&self, scroll: &str, id: &str) -> bool {
+        let dir = run_dir(scroll, id);
+        let claim = RunFolder::new(&*self.fs, &dir).regular(CLAIM);
+        let sealed = self.scrolls.get(scroll).is_some_and(|s| s.group(id).is_some());
+        sealed || !matches!(claim, Ok(None))
     }
 
     /// Moves a run that does not read out of the way, whole. It leaves no receipt, and the answer says so.
@@ -265,7 +289,13 @@ impl Writer {
             .and_then(|()| self.fs.sync_dir(&format!("runs/{scroll}")));
         match moved {
             Err(e) => fault("set aside", &from, &e),
-            Ok(()) => Fault {
+            Ok(()) => self.set_aside_fault(scroll, id, &to, why),
+        }
+    }
+
+    fn set_aside_fault(&mut self, scroll: &str, id: &str, to: &str, why: &Failure) -> Failure {
+        self.open_runs.remove(&(scroll.to_owned(), id.to_owned()));
+        Fault {
                 retryable: false,
                 ..Fault::new(
                     "run_set_aside",
@@ -273,13 +303,17 @@ impl Writer {
                 )
                 .hint("Nothing in it was changed. If it can be mended, move it back to where it was.")
             }
-            .into(),
-        }
+            .into()
     }
 
     /// Whatever is not sealed can be given up, but not what an executor is at.
     fn may_abort(&self, run: &Run, shape: Shape) -> Result<(), Failure> {
-        if run.state.status == Status::Aborted {
+        if self.scroll(run.scroll).group(&run.contract.id).is_some() {
+            let what = format!("run {} is sealed already", run.contract.id);
+            return Err(Refusal::conflict("already_sealed", what).into());
+        }
+        // What was carried out has its outcome, and that is what is sealed.
+        if run.state.status == Status::Aborted || run.state.outcome.is_some() {
             return Ok(still_open(run)?);
         }
         let dir = run.dir();
@@ -365,7 +399,7 @@ fn stage_fields(
     edge::admit(&spec, given)
 }
 
-fn check_names(run: &Run, outputs: &[Attach<'_>], old: &[Opening]) -> Result<(), Refusal> {
+fn check_names(run: &Run, outputs: &[Attach<'_>], taken: &[String]) -> Result<(), Refusal> {
     let before = run.state.all_outputs().count();
     if before + outputs.len() > OUTPUTS_MAX {
         let what = format!("a run has at most {OUTPUTS_MAX} outputs");
@@ -382,7 +416,7 @@ fn check_names(run: &Run, outputs: &[Attach<'_>], old: &[Opening]) -> Result<(),
         let inside = format!("{OUTPUTS}/{}", attach.name);
         let twice = outputs[..n].iter().any(|other| other.name == attach.name);
         // A private output is asked for by its own name, so that must be the only one too.
-        let private = old.iter().any(|o| output_name(o).as_deref() == Some(attach.name.as_str()));
+        let private = taken.contains(&attach.name);
         if twice || private || run.state.all_outputs().any(|o| o.path == inside) {
             let what = format!("the run has an output {} already", attach.name);
             return Err(Refusal::conflict("output_taken", what)

@@ -182,7 +182,7 @@ fn what_is_sealed_is_not_sealed_again() {
     assert_eq!(code(seal(&ledger, "w")), "already_sealed");
     assert_eq!(code(abort(&ledger, "w", None)), "already_sealed");
     assert_eq!(code(complete(&ledger, "w", 1, None, vec![])), "already_sealed");
-    assert_eq!(code(open(&ledger, work("w", 2))), "already_sealed");
+    assert_eq!(code(open(&ledger, work("w", 2))), "id_used");
     assert_eq!(home.lines(), before);
 }
 
@@ -540,4 +540,51 @@ fn a_file_beside_those_of_a_run_is_named_before_it_is_sealed() {
     assert_eq!(code(seal(&ledger, "w")), "output_not_attached");
     std::fs::remove_file(home.path("runs/toy/w/notes.txt")).unwrap();
     seal(&ledger, "w").unwrap();
+}
+
+/// The folder of a run is its truth; a record that took its id would make the next open drop it.
+#[test]
+fn no_other_call_takes_the_id_of_an_open_run() {
+    let home = Edited::new();
+    let ledger = home.open();
+    open(&ledger, work("w", 2)).unwrap();
+    complete(&ledger, "w", 1, Some("first"), vec![]).unwrap();
+    assert_eq!(code(ledger.submit(note("w", "mine"))), "run_exists");
+    drop(ledger);
+    let ledger = home.open();
+    assert_eq!(code(ledger.submit(note("w", "mine"))), "run_exists");
+    complete(&ledger, "w", 2, None, vec![]).unwrap();
+    seal(&ledger, "w").unwrap();
+    assert_eq!(code(ledger.submit(note("w", "mine"))), "id_used_for_other_intent");
+    assert_eq!(code(plan(&ledger, work("w", 2))), "id_used");
+}
+
+/// Once there may have been an effect nothing is moved out of sight: the same request would have it again.
+#[test]
+fn a_run_that_was_carried_out_is_never_set_aside() {
+    let home = Edited::new();
+    let ledger = home.open();
+    let contract = plan(&ledger, pay("p", 7, "ann")).unwrap();
+    ledger.run(&contract, &by()).unwrap();
+    let state = home.read("runs/toy/p/state.json");
+    home.write("runs/toy/p/state.json", "{");
+    assert_eq!(code(abort(&ledger, "p", None)), "corrupt");
+    assert_ne!(code(ledger.perform(pay("p", 7, "ann"))), "none");
+    home.write("runs/toy/p/state.json", &state);
+    assert_eq!(code(abort(&ledger, "p", None)), "run_ended", "its outcome is known");
+    assert_eq!(line(&seal(&ledger, "p").unwrap().answer).end, End::Completed);
+    assert_eq!(home.till.counts()["p"], 1);
+}
+
+/// A value whose opening is gone is not one that was never given.
+#[test]
+fn a_run_without_its_openings_is_not_sealed_over_another_intent() {
+    let home = Edited::new();
+    let ledger = home.open();
+    let contract = plan(&ledger, whisper("s", "psst")).unwrap();
+    ledger.run(&contract, &by()).unwrap();
+    std::fs::remove_file(home.path("runs/toy/s/openings")).unwrap();
+    assert_ne!(code(seal(&ledger, "s")), "none");
+    assert_eq!(home.kinds(), ["ledger_open"]);
+    assert_eq!(code(abort(&ledger, "s", None)), "run_set_aside");
 }

@@ -108,8 +108,18 @@ fn the_same_id_and_intent_give_the_same_receipts() {
             let shown = format!("{} {}", engine.name(), told.verb);
             let first = bench.submit(told.clone()).unwrap_or_else(|e| panic!("{shown}: {e}"));
             assert!(first.existing, "{shown} was committed twice");
+            let spec = engine.operation(&told.verb).expect("declared");
             let mut elsewhere = told;
-            (elsewhere.actor, elsewhere.surface) = (Actor::local(7), "http".into());
+            elsewhere.surface = "http".into();
+            let mut other = elsewhere.clone();
+            other.actor = Actor::local(7);
+            if spec.hides_anything() {
+                // Another actor must not learn whether a guess at a private value is right.
+                let refused = bench.submit(other).map_err(|e| e.code().to_owned());
+                assert_eq!(refused.err().as_deref(), Some("id_used_for_other_intent"), "{shown}");
+            } else {
+                elsewhere = other;
+            }
             let second = bench.submit(elsewhere).unwrap_or_else(|e| panic!("{shown}: {e}"));
             assert_eq!((first.first, &first.lines), (second.first, &second.lines), "{shown}");
         }

@@ -127,6 +127,7 @@ impl Record for Link {
                 debit_notes: Notes { lot: one.debit_lot, price: one.debit_price },
                 credit_notes: Notes { lot: one.credit_lot, price: one.credit_price },
                 own_memo: one.memo,
+                leg: u32::try_from(index).ok(),
                 both,
             };
             deciding.move_amount(wanted).map_err(|refusal| at(refusal, index))?;

@@ -130,6 +130,7 @@ impl Record for Transfer {
             debit_notes: Notes { lot: fact.debit_lot, price: fact.debit_price },
             credit_notes: Notes { lot: fact.credit_lot, price: fact.credit_price },
             own_memo: None,
+            leg: None,
             both,
         })?;
         Ok(deciding.finish())
