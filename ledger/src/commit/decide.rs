@@ -8,6 +8,7 @@ use crate::store::{BATCH_BYTES_MAX, BATCH_LINES_MAX};
 use crate::writer::Writer;
 use std::collections::HashSet;
 use vm_contracts::engine::Asked;
+use vm_contracts::spec::Kind;
 use vm_contracts::veil::{self, Place};
 use vm_contracts::work::Shape;
 use vm_contracts::{
@@ -349,6 +350,14 @@ fn other_intent(id: &str, group: &Group, scroll: &str) -> Refusal {
     )
 }
 
+/// Whether a list in a body shows a member of its items that is private or secret.
+fn shows(spec: &Spec, name: &str, value: &Value) -> bool {
+    let Some(Kind::List(_, inner)) = spec.field(name).map(|f| f.kind) else { return false };
+    let hides = |k: &String| inner.iter().any(|f| f.name == k && (f.hides() || f.secret));
+    let items = value.as_array().into_iter().flatten().filter_map(Value::as_object);
+    items.flat_map(|item| item.keys()).any(hides)
+}
+
 /// An engine may leave only what it declared.
 fn keeps_declaration(call: &Admitted, drafts: &[Draft]) -> Result<(), Fault> {
     let spec = call.spec;
@@ -373,6 +382,8 @@ fn keeps_declaration(call: &Admitted, drafts: &[Draft]) -> Result<(), Fault> {
         let hidden = |name: &str| spec.field(name).is_some_and(vm_contracts::Field::hides);
         let stray = draft.body.keys().find(|k| !is_kept(k));
         let stray = stray.or_else(|| draft.private.keys().find(|k| !hidden(k)));
+        let stray =
+            stray.or_else(|| draft.body.iter().find(|(k, v)| shows(spec, k, v)).map(|e| e.0));
         if let Some(key) = stray {
             return broken(format!("its {} holds {key:?}, which it does not declare", draft.kind));
         }

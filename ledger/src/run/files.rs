@@ -69,20 +69,22 @@ impl<'a> RunFolder<'a> {
     }
 
     /// Whether nothing has happened in a folder without a contract: what a process leaves that dies while it opens a run.
-    pub fn is_untouched(&self) -> bool {
-        let fresh = match self.regular(STATE) {
-            Ok(None) => true,
-            Ok(Some(_)) => self.state().is_ok_and(|s| {
-                let waits = |s: &StageState| s.status == Status::Pending;
-                s.stages.iter().all(waits)
-                    && s.all_outputs().next().is_none()
-                    && s.fault.is_none()
-                    && s.outcome.is_none()
-            }),
-            Err(_) => false,
+    pub fn is_untouched(&self) -> Result<bool, Failure> {
+        let fresh = match self.regular(STATE)? {
+            None => true,
+            Some(_) => match self.state() {
+                Ok(s) => {
+                    let waits = |s: &StageState| s.status == Status::Pending;
+                    s.stages.iter().all(waits)
+                        && s.all_outputs().next().is_none()
+                        && s.fault.is_none()
+                        && s.outcome.is_none()
+                }
+                Err(Failure::Corrupt(_)) => false,
+                Err(failure) => return Err(failure),
+            },
         };
-        let claimed = !matches!(self.regular(CLAIM), Ok(None));
-        fresh && !claimed && self.listed().is_ok_and(|names| names.is_empty())
+        Ok(fresh && self.regular(CLAIM)?.is_none() && self.listed()?.is_empty())
     }
 
     /// Makes sure `outputs/` is there: copies of a home lose empty folders.

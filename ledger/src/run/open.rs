@@ -144,7 +144,7 @@ impl Writer {
         }
         let dir = run_dir(scroll, &id);
         let folder = RunFolder::new(&*self.fs, &dir);
-        if folder.is_open()? || !folder.is_untouched() {
+        if folder.is_open()? || !folder.is_untouched()? {
             self.put_contract_back(&handed.contract, &dir)?;
             let run = self.load_run(engine, &id)?;
             if run.contract.actor != by.0 {

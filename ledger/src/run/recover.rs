@@ -68,7 +68,10 @@ impl Writer {
             let has_case = line::Line::parse(&bytes).is_ok_and(|line| line.artifacts.is_some());
             return match has_case {
                 true => self.finish_case(scroll, id),
-                false if stands_for(&folder, &group.intent) => self.drop_run(scroll, id),
+                // contract.json goes first when a folder is taken away.
+                false if !folder.is_open()? || stands_for(&folder, &group.intent) => {
+                    self.drop_run(scroll, id)
+                }
                 false => {
                     self.messages.push(format!(
                         "{dir}: {scroll}/{} has its id and is of another request; the folder stays as it is",
@@ -78,7 +81,7 @@ impl Writer {
                 }
             };
         }
-        if !folder.is_open()? && !folder.is_untouched() {
+        if !folder.is_open()? && !folder.is_untouched()? {
             self.messages.push(format!(
                 "{dir}: contract.json is gone; `run` with the contract it was opened with puts it back"
             ));
