@@ -196,35 +196,19 @@ impl Writer {
         let first = line.seq.saturating_sub(u64::from(line.part.n) - 1);
         let mut all = self.openings().of(&line.scroll, first)?;
         let dir = case_dir(&line.scroll, &line.id);
+        let folder = RunFolder::new(&*self.fs, &dir);
         let state = match line.artifacts {
-            Some(_) => Some(RunFolder::new(&*self.fs, &dir).state()?),
+            Some(_) => Some(folder.state()?),
             None => None,
         };
         // Behind a record stands its own line; behind a case its documents and stubs too. What stands behind neither
         // is of another line, or of a call that was never committed.
         let in_case = match &state {
-            Some(state) => self.digests_of_case(&dir, state)?,
+            Some(state) => folder.digests(&folder.contract()?.0, state),
             None => Vec::new(),
         };
         all.retain(|o| in_body.contains(&o.digest) || in_case.contains(&o.digest));
         Ok(all.into_iter().map(|o| Named::of(o, state.as_ref())).collect())
-    }
-
-    /// Digests that stand in the documents and stubs of a case.
-    pub(crate) fn digests_of_case(
-        &self,
-        dir: &str,
-        state: &RunState,
-    ) -> Result<Vec<String>, Failure> {
-        let folder = RunFolder::new(&*self.fs, dir);
-        let mut found = private::digests(&folder.contract()?.0.intent);
-        let value = serde_json::to_value(state).unwrap_or_default();
-        found.extend(value.as_object().map(private::digests).unwrap_or_default());
-        for stub in state.all_outputs().filter(|o| case::is_stub_path(&o.path)) {
-            let bytes = self.fs.read(&folder.path(&stub.path)).unwrap_or_default();
-            found.extend(case::parse_stub(&bytes).ok());
-        }
-        Ok(found)
     }
 
     /// The openings of a call that a proof is to carry.

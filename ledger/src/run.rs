@@ -84,6 +84,17 @@ pub(crate) fn operation(
 }
 
 impl Writer {
+    /// A run whose receipt is committed takes nothing more, wherever its folder stands.
+    pub(crate) fn not_sealed(&self, run: &Run) -> Result<(), Refusal> {
+        match self.scroll(run.scroll).group(&run.contract.id) {
+            None => Ok(()),
+            Some(_) => {
+                let what = format!("run {} is sealed already", run.contract.id);
+                Err(Refusal::conflict("already_sealed", what))
+            }
+        }
+    }
+
     /// An engine by name, from this ledger's.
     pub(crate) fn engine(&self, name: &str) -> Result<&'static dyn AnyEngine, Refusal> {
         crate::ledger::find_engine(self.engines, name)

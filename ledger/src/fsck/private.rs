@@ -10,7 +10,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use vm_contracts::work::Shape;
 use vm_contracts::{AnyEngine, Contract, Failure, Field, Kind, Map, RunState, Value};
-use vm_receipts::case;
 use vm_receipts::line::Line;
 use vm_receipts::private;
 
@@ -150,13 +149,7 @@ impl Case {
         let dir = case_dir(&line.scroll, &line.id);
         let folder = RunFolder::new(fs, &dir);
         let (contract, state) = (folder.contract().ok()?.0, folder.state().ok()?);
-        let mut digests = private::digests(&contract.intent);
-        let value = serde_json::to_value(&state).unwrap_or_default();
-        digests.extend(value.as_object().map(private::digests).unwrap_or_default());
-        for stub in state.all_outputs().filter(|o| case::is_stub_path(&o.path)) {
-            let bytes = fs.read(&folder.path(&stub.path)).unwrap_or_default();
-            digests.extend(case::parse_stub(&bytes).ok());
-        }
+        let digests = folder.digests(&contract, &state);
         Some(Self { contract, state, digests })
     }
 }

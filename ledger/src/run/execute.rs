@@ -59,10 +59,7 @@ impl Writer {
         let scroll = self.scroll(run.scroll);
         let (last, read_only) = (scroll.last_at, scroll.read_only.clone());
         read_only.map_or(Ok(()), Err)?;
-        if self.scroll(run.scroll).group(&run.contract.id).is_some() {
-            let what = format!("run {} is sealed already", run.contract.id);
-            return Err(Refusal::conflict("already_sealed", what).into());
-        }
+        self.not_sealed(run)?;
         self.now(last)?;
         let dir = run.dir();
         let folder = RunFolder::new(&*self.fs, &dir);

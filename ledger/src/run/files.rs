@@ -7,7 +7,7 @@ use vm_contracts::{
     Contract, Corrupt, Failure, Fault, Output, Refusal, RefusalKind, RunState, StageState, Status,
 };
 use vm_receipts::digest::{Blake3, Sha256};
-use vm_receipts::json;
+use vm_receipts::{case, json, private};
 
 /// Contract of a run or case.
 pub const CONTRACT: &str = "contract.json";
@@ -255,6 +255,23 @@ impl<'a> RunFolder<'a> {
             self.fs.sync_dir(self.dir)
         };
         copied().map_err(|e| fault("copy", &path, &e))
+    }
+
+    /// Digests of private values that stand in the documents and stubs of a run or case.
+    pub(crate) fn digests(&self, contract: &Contract, state: &RunState) -> Vec<String> {
+        let mut found = private::digests(&contract.intent);
+        let value = serde_json::to_value(state).unwrap_or_default();
+        found.extend(value.as_object().map(private::digests).unwrap_or_default());
+        found.extend(self.stub_digests(state));
+        found
+    }
+
+    /// Digests in the stubs of private outputs. A stub that is gone, or is none any more, stands for nothing.
+    pub(crate) fn stub_digests(&self, state: &RunState) -> Vec<String> {
+        let stubs = state.all_outputs().filter(|o| case::is_stub_path(&o.path));
+        stubs
+            .filter_map(|o| case::parse_stub(&self.fs.read(&self.path(&o.path)).ok()?).ok())
+            .collect()
     }
 
     /// Removes a file of the folder; absent is fine.

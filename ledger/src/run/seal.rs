@@ -18,7 +18,7 @@ use vm_contracts::{
 use vm_receipts::case::{self, Artifact};
 use vm_receipts::digest::Blake3;
 use vm_receipts::line::Line;
-use vm_receipts::{intent, line, private};
+use vm_receipts::{intent, line};
 use vm_scrolls::proof::{Entry, FILE_NAME, Proof};
 
 /// Name of the manifest in a case.
@@ -292,15 +292,7 @@ impl Writer {
     /// Openings that something in the case needs. Those of a stage that was not completed in the end stay behind.
     fn openings_behind(&self, run: &Run) -> Result<Vec<Opening>, Failure> {
         let dir = run.dir();
-        let folder = RunFolder::new(&*self.fs, &dir);
-        let mut wanted = private::digests(&run.contract.intent);
-        let state = serde_json::to_value(&run.state).unwrap_or_default();
-        wanted.extend(state.as_object().map(private::digests).unwrap_or_default());
-        for stub in run.state.all_outputs().filter(|o| case::is_stub_path(&o.path)) {
-            let path = folder.path(&stub.path);
-            // An aborted run may have lost it; then nothing in the case stands for the opening.
-            wanted.extend(self.fs.read(&path).ok().and_then(|b| case::parse_stub(&b).ok()));
-        }
+        let wanted = RunFolder::new(&*self.fs, &dir).digests(&run.contract, &run.state);
         let mut openings = self.run_openings(run)?;
         openings.retain(|o| wanted.contains(&o.digest));
         Ok(openings)

@@ -116,11 +116,7 @@ impl Writer {
     /// Own names of the private outputs of completed stages; what an attempt left that was cut off has none.
     fn private_names(&self, run: &Run, openings: &[Opening]) -> Vec<String> {
         let dir = run.dir();
-        let folder = RunFolder::new(&*self.fs, &dir);
-        let stubs = run.state.all_outputs().filter(|o| case::is_stub_path(&o.path));
-        let digests: Vec<String> = stubs
-            .filter_map(|o| case::parse_stub(&self.fs.read(&folder.path(&o.path)).ok()?).ok())
-            .collect();
+        let digests = RunFolder::new(&*self.fs, &dir).stub_digests(&run.state);
         openings.iter().filter(|o| digests.contains(&o.digest)).filter_map(output_name).collect()
     }
 
@@ -308,10 +304,7 @@ impl Writer {
 
     /// Whatever is not sealed can be given up, but not what an executor is at.
     fn may_abort(&self, run: &Run, shape: Shape) -> Result<(), Failure> {
-        if self.scroll(run.scroll).group(&run.contract.id).is_some() {
-            let what = format!("run {} is sealed already", run.contract.id);
-            return Err(Refusal::conflict("already_sealed", what).into());
-        }
+        self.not_sealed(run)?;
         // What was carried out has its outcome, and that is what is sealed.
         if run.state.status == Status::Aborted || run.state.outcome.is_some() {
             return Ok(still_open(run)?);
