@@ -293,7 +293,8 @@ impl Writer {
     /// Private values of a line that this home can open, by field name; items of lists under their list's name.
     pub(crate) fn opened(&self, line: &Line) -> Result<Map<String, Value>, Failure> {
         let mut out = Map::new();
-        for opening in self.openings_of(line)? {
+        let openings = self.openings_of(line)?;
+        for opening in &openings {
             let read = Disclosure::parse(&opening.disclosure).map_err(|e| damaged(line, &e))?;
             if let Some(name) = read.name() {
                 out.insert(name.to_owned(), read.value().clone());
@@ -307,7 +308,7 @@ impl Writer {
                 continue;
             }
             let mut values = Vec::new();
-            for opening in self.openings_of(line)? {
+            for opening in &openings {
                 if digests.contains(&opening.digest.as_str()) {
                     let read = Disclosure::parse(&opening.disclosure);
                     values.push(read.map_err(|e| damaged(line, &e))?.value().clone());
