@@ -7,12 +7,13 @@ use crate::error::{Failure, Fault, Refusal};
 use crate::exchange::{Export, Exporter, Import, Importer, Source};
 use crate::port::Ports;
 use crate::spec::{Field, Spec};
-use crate::state::{Part, Projection};
+use crate::state::{Base, Change, Part, Projection};
 use crate::work::{AnyOperation, AnyStaged, Shape, no_stages, single, takes_steps, unreadable};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::any::Any;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use vm_receipts::line::Line;
 use vm_receipts::moment::Moment;
 
@@ -256,6 +257,12 @@ pub trait AnyState: Any + Send {
     fn discard(&mut self);
     /// Everything in it; equal states give equal dumps.
     fn dump(&mut self) -> Value;
+    /// Reads what was promoted before from here on from `base`; for a state that is still blank.
+    fn attach(&mut self, base: &Arc<dyn Base>);
+    /// Changes promoted since the last time, by part; they stay readable until they are settled.
+    fn take_changes(&mut self) -> Vec<(&'static str, Change)>;
+    /// The changes last taken are in `base` now.
+    fn settle(&mut self, base: &Arc<dyn Base>);
     /// For the engine that knows the type.
     fn as_any(&self) -> &dyn Any;
     /// For the engine that knows the type.
@@ -275,6 +282,19 @@ impl<P: Projection> AnyState for P {
             all.insert(name.to_owned(), part.dump());
         });
         Value::Object(all)
+    }
+    fn attach(&mut self, base: &Arc<dyn Base>) {
+        self.parts(&mut |name, part: &mut dyn Part| part.attach(name, base.clone()));
+    }
+    fn take_changes(&mut self) -> Vec<(&'static str, Change)> {
+        let mut all = Vec::new();
+        self.parts(&mut |name, part: &mut dyn Part| {
+            all.extend(part.take_changes().into_iter().map(|change| (name, change)));
+        });
+        all
+    }
+    fn settle(&mut self, base: &Arc<dyn Base>) {
+        self.parts(&mut |_, part: &mut dyn Part| part.settle(base.clone()));
     }
     fn as_any(&self) -> &dyn Any {
         self
@@ -300,6 +320,8 @@ pub trait AnyEngine: Sync {
     fn reports(&self) -> Vec<&'static Spec>;
     /// An empty state.
     fn blank(&self) -> Box<dyn AnyState>;
+    /// Version of its fold, see [`Projection::FOLD_VERSION`].
+    fn fold_version(&self) -> u32;
     /// Decides a call whose intent was checked by [`edge::admit`].
     fn decide(
         &self,
@@ -447,6 +469,9 @@ impl<E: Engine> AnyEngine for Hosted<E> {
     }
     fn blank(&self) -> Box<dyn AnyState> {
         Box::new(E::State::default())
+    }
+    fn fold_version(&self) -> u32 {
+        E::State::FOLD_VERSION
     }
 
     fn decide(

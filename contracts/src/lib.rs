@@ -32,7 +32,7 @@ pub use exchange::{Export, Exporter, Import, Importer, Planned, Source};
 pub use gate::{Authority, Gate, OwnerGate};
 pub use port::{NoPorts, Outputs, Port, PortSource, Ports};
 pub use spec::{Field, Kind, Presence, Spec};
-pub use state::{Key, Part, Projection, Slot, Table};
+pub use state::{Base, Change, Entries, Key, Part, Projection, Slot, Table};
 pub use work::{AnyOperation, AnyStaged, Operation, Shape, Staged};
 
 pub use vm_receipts::line::Line;
