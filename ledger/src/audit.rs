@@ -1,7 +1,10 @@
 //! `vm verify` of a whole home: every line from its bytes, every signature, every root. Nothing is believed because
 //! it stands in an index or was checked before, and nothing is written.
 
+mod alone;
+mod blocks;
 mod cases;
+mod once;
 mod walk;
 
 use crate::fs::Fs;
@@ -15,7 +18,7 @@ use vm_scrolls::checkpoint::Checkpoint;
 use vm_scrolls::note::Note;
 use vm_scrolls::trust::Trust;
 use vm_scrolls::verdict::{Findings, Outcome, Place, Verdict};
-use walk::{Walk, Walked};
+use walk::{Stop, Walk, Walked};
 
 /// Longest ROOT file that is read.
 const ROOT_BYTES_MAX: u64 = vm_scrolls::note::NOTE_BYTES_MAX as u64;
@@ -60,7 +63,7 @@ pub(crate) fn verify_signed(
             totals.push(total);
         }
     }
-    let Found { ledgers, cases } = found;
+    let Found { ledgers, cases, whole_cases, case_findings } = found;
     missing_scrolls(&mut findings, &scrolls, signed, trust);
     if ledgers.len() > 1 {
         let place = at_file("receipts", "one_ledger");
@@ -69,10 +72,11 @@ pub(crate) fn verify_signed(
             format!("the scrolls belong to {} different ledgers", ledgers.len()),
         );
     }
-    cases::check_all(fs, &cases, &mut findings);
-    if !cases.is_empty() {
-        let word = if cases.len() == 1 { "case" } else { "cases" };
-        totals.push(format!("{} {word}", cases.len()));
+    findings.extend(case_findings);
+    cases::hold(whole_cases, &mut findings);
+    if cases > 0 {
+        let word = if cases == 1 { "case" } else { "cases" };
+        totals.push(format!("{cases} {word}"));
     }
     findings.not_checked("anchors: none are known, so nothing outside vouches for the end of a scroll; an older copy of this home, whole in itself, looks the same");
     findings.not_checked("the rules of the engines: that the receipts were rightly decided");
@@ -167,8 +171,10 @@ struct Stranger {
 #[derive(Default)]
 struct Found {
     ledgers: BTreeSet<String>,
-    /// One line of each call that has a case.
-    cases: Vec<vm_receipts::line::Line>,
+    /// Calls that have a case, those whose files are what they were sealed over, and what was found there.
+    cases: u64,
+    whole_cases: u64,
+    case_findings: Findings,
 }
 
 struct Audit<'a> {
@@ -195,14 +201,12 @@ impl Audit<'_> {
         let said = self.signed.into_iter().flat_map(Guard::origins);
         let said = said.filter(|(origin, _)| origin.ends_with(&suffix)).map(|(_, s)| s.size);
         let covered = root.as_ref().map(|c| c.size);
-        let mut walk = Walk::new(self, covered, said.chain(covered));
-        let walked = walk.all(progress);
-        let (walked, stop) = match walked {
-            Ok(()) => (walk.done(), None),
-            Err(stop) => (walk.done(), Some(stop)),
-        };
+        let sizes: Vec<u64> = said.chain(covered).collect();
+        let (mut walked, stop) = self.walk(covered, &sizes, progress);
         found.ledgers.extend(walked.ledger.clone());
-        found.cases.extend(walked.cases.iter().cloned());
+        found.cases += walked.cases;
+        found.whole_cases += walked.whole_cases;
+        found.case_findings.extend(std::mem::take(&mut walked.case_findings));
         // The lines name another log than the trust file does: that is a missing key, not a changed file.
         match stranger {
             Some(stranger) if walked.origin.as_ref() == Some(&stranger.origin) => findings
@@ -247,6 +251,26 @@ impl Audit<'_> {
         }
         self.compare_signed(findings, &walked, root.as_ref());
         self.compare(findings, &walked, root?)
+    }
+
+    /// Goes through the lines; once more, to stop at it, where an id turns out to have been used before.
+    fn walk(
+        &self,
+        covered: Option<u64>,
+        sizes: &[u64],
+        progress: Progress<'_>,
+    ) -> (Walked, Option<Stop>) {
+        let mut walk = Walk::new(self, covered, sizes, None);
+        let mut ended = walk.all(progress);
+        match walk.repeated_id() {
+            Ok(None) => {}
+            Ok(repeated) => {
+                walk = Walk::new(self, covered, sizes, repeated);
+                ended = walk.all(progress);
+            }
+            Err(stop) => ended = ended.and(Err(stop)),
+        }
+        (walk.done(), ended.err())
     }
 
     /// The home's own signed-state must not reach further than the lines.
@@ -377,3 +401,6 @@ impl Audit<'_> {
         Some(format!("{scroll} {} receipts", walked.size))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use std::fmt;
 use rs_merkle::{Hasher, MerkleTree};
 
 use crate::digest::Blake3;
+use crate::hex;
 use crate::json;
 
 /// How many files one case may hold.
@@ -92,12 +93,12 @@ impl Leaf {
     pub fn hash(&self) -> Blake3 {
         let mut text = Vec::with_capacity(160 + self.path.len());
         text.push(0);
-        text.extend_from_slice(b"{\"digest\":\"");
-        text.extend_from_slice(self.digest.to_string().as_bytes());
+        text.extend_from_slice(b"{\"digest\":\"blake3:");
+        text.extend_from_slice(&hex::digits_32(&self.digest.0));
         text.extend_from_slice(b"\",\"path\":");
         json::write_string(&mut text, &self.path);
         text.extend_from_slice(b",\"size\":");
-        text.extend_from_slice(self.size.to_string().as_bytes());
+        json::write_natural(&mut text, self.size);
         text.push(b'}');
         Blake3::of(&text)
     }
@@ -112,6 +113,11 @@ pub fn sort(leaves: &mut [Leaf]) {
 pub fn root(leaves: &[Leaf]) -> Result<Blake3, BundleError> {
     let tree = tree(leaves)?;
     tree.root().map(Blake3).ok_or(BundleError::Empty)
+}
+
+/// The root over contract.json and state.json, the two files of every record.
+pub(crate) fn root_of_two(contract: &Leaf, state: &Leaf) -> Blake3 {
+    node(&contract.hash(), &state.hash())
 }
 
 /// The hashes that lead from the leaf at `index` to the root, nearest first.
@@ -156,9 +162,10 @@ pub fn verify_path(
 }
 
 fn node(left: &Blake3, right: &Blake3) -> Blake3 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[1]).update(&left.0).update(&right.0);
-    Blake3(*hasher.finalize().as_bytes())
+    let mut text = [1; 65];
+    text[1..33].copy_from_slice(&left.0);
+    text[33..].copy_from_slice(&right.0);
+    Blake3::of(&text)
 }
 
 /// The nodes of the tree as `rs_merkle` wants them.

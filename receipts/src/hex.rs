@@ -2,30 +2,46 @@
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
+/// The value of each digit; 255 for every other byte.
+const VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[DIGITS[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
+
+/// The 64 lower-case digits of 32 bytes, as they stand in a text.
+pub(crate) fn digits_32(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    digits
+}
+
 /// The 64 lower-case digits of 32 bytes.
 pub(crate) fn encode_32(bytes: &[u8; 32]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
+    digits_32(bytes).iter().map(|digit| char::from(*digit)).collect()
 }
 
 /// Reads exactly 64 lower-case digits; anything else is `None`.
 pub(crate) fn decode_32(text: &str) -> Option<[u8; 32]> {
-    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(bytes)
+    read_32(text.as_bytes().try_into().ok()?)
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// Reads 64 lower-case digits; any other digit is `None`.
+pub(crate) fn read_32(digits: &[u8; 64]) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let mut seen = 0;
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
+        seen |= high | low;
+        *byte = high << 4 | low & 15;
     }
+    // A digit's value is below 16; that of any other byte is not.
+    (seen < 16).then_some(bytes)
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::base58;
 use crate::json::{INTEGER_MAX, canonical_general};
 use crate::key::{PublicKey, SecretKey};
 
@@ -155,28 +156,27 @@ pub fn verify_document(document: &Map<String, Value>) -> Result<VerifiedProof, I
 
 /// `z` and the base58btc of a signature.
 pub(crate) fn proof_value(signature: &[u8; 64]) -> String {
-    format!("z{}", bs58::encode(signature).into_string())
+    let mut text = String::with_capacity(89);
+    text.push('z');
+    base58::encode_64(signature, &mut text);
+    text
 }
 
 /// Reads `z` and the base58btc of exactly 64 bytes.
 pub(crate) fn read_proof_value(text: &str) -> Option<[u8; 64]> {
-    let base58 = text.strip_prefix('z')?;
-    // 64 bytes take at most 88 digits; the bound keeps decoding cheap on hostile text.
-    if base58.len() > 88 {
-        return None;
-    }
-    let mut signature = [0; 64];
-    let used = bs58::decode(base58).onto(&mut signature).ok()?;
-    (used == 64).then_some(signature)
+    base58::decode_64(text.strip_prefix('z')?)
 }
 
 /// SHA-256 of the canonical proof configuration, then SHA-256 of the canonical document.
-pub(crate) fn hash_pair(proof_config: &[u8], document: &[&[u8]]) -> [u8; 64] {
-    let mut hasher = Sha256::new();
-    document.iter().for_each(|part| hasher.update(part));
+pub(crate) fn hash_pair(proof_config: &[&[u8]], document: &[&[u8]]) -> [u8; 64] {
+    let digest = |parts: &[&[u8]]| {
+        let mut hasher = Sha256::new();
+        parts.iter().for_each(|part| hasher.update(part));
+        hasher.finalize()
+    };
     let mut both = [0; 64];
-    both[..32].copy_from_slice(&Sha256::digest(proof_config));
-    both[32..].copy_from_slice(&hasher.finalize());
+    both[..32].copy_from_slice(&digest(proof_config));
+    both[32..].copy_from_slice(&digest(document));
     both
 }
 
@@ -186,7 +186,7 @@ fn signed_bytes(
 ) -> Result<[u8; 64], IntegrityError> {
     let config = general(proof_config)?;
     let text = general(document)?;
-    Ok(hash_pair(&config, &[&text]))
+    Ok(hash_pair(&[&config], &[&text]))
 }
 
 fn general(map: &Map<String, Value>) -> Result<Vec<u8>, IntegrityError> {

@@ -97,10 +97,9 @@ impl ActorProof {
         id: &str,
         intent: &Blake3,
     ) -> Result<PublicKey, ActorProofError> {
-        let (key, signature) = self.read()?;
-        key.verify(&actor_message(ledger_id, id, intent), &signature)
-            .map_err(|_| ActorProofError::Signature)?;
-        Ok(key)
+        let read = self.read()?;
+        verify_read(&read, ledger_id, id, intent)?;
+        Ok(read.0)
     }
 
     /// Reads both members without verifying: what a line checks when it is parsed.
@@ -110,6 +109,17 @@ impl ActorProof {
         let signature = bytes.try_into().map_err(|_| ActorProofError::Malformed)?;
         Ok((key, signature))
     }
+}
+
+/// Verifies what [`ActorProof::read`] gave.
+pub(crate) fn verify_read(
+    (key, signature): &(PublicKey, [u8; 64]),
+    ledger_id: &str,
+    id: &str,
+    intent: &Blake3,
+) -> Result<(), ActorProofError> {
+    let message = actor_message(ledger_id, id, intent);
+    key.verify(&message, signature).map_err(|_| ActorProofError::Signature)
 }
 
 #[cfg(test)]

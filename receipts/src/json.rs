@@ -17,8 +17,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub(crate) use check::members;
-pub(crate) use write::{write_map, write_string, write_value};
+pub(crate) use check::{Cursor, meaning, members};
+pub(crate) use write::{write_map, write_natural, write_string, write_value};
 
 /// The largest integer a receipt may hold, 2^53−1 (RFC 7493 s2.2: what every JSON reader keeps exactly).
 pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;

@@ -7,6 +7,7 @@
 //! It is pure: no clock, disk, network, randomness or threads. It does not know what a scroll is, so it cannot say that
 //! a line is part of one: a line proves nothing without inclusion under a checkpoint.
 
+mod base58;
 pub mod bundle;
 pub mod case;
 pub mod digest;

@@ -4,6 +4,7 @@
 //! verified over the stored bytes, never over something built again. A line proves nothing without inclusion under a
 //! checkpoint; that is the work of scrolls.
 
+mod one_pass;
 mod proof;
 mod read;
 mod record;
@@ -20,7 +21,7 @@ use crate::json::JsonError;
 use crate::key::SecretKey;
 use crate::moment::Moment;
 
-pub use proof::verify_proof;
+pub use proof::{Issuer, Prepared, Stored, verify_proof};
 pub use record::{record_digests, record_documents};
 pub use rules::{PARTS_MAX, TAGS_MAX, is_field_name, is_id, is_op, is_scroll, is_type};
 
@@ -191,7 +192,7 @@ impl Line {
     /// # Errors
     /// Whatever [`Line::parse`] would refuse, and an `issuer` that is not the key's.
     pub fn seal(&self, key: &SecretKey) -> Result<Sealed, LineError> {
-        proof::seal(self, key)
+        Prepared::of_any_length(self.clone())?.seal(key)
     }
 
     /// Whether the line can be sealed, found out without signing: its rules and its size with the longest proof.
@@ -199,14 +200,22 @@ impl Line {
     /// # Errors
     /// Whatever [`Line::seal`] would refuse, except a foreign `issuer`.
     pub fn sealable(&self) -> Result<(), LineError> {
-        proof::sealable(self)
+        self.clone().prepare().map(drop)
+    }
+
+    /// Checks the line and writes it, so that sealing it is one signature and cannot fail but for a foreign key.
+    ///
+    /// # Errors
+    /// Whatever [`Line::sealable`] would refuse.
+    pub fn prepare(self) -> Result<Prepared, LineError> {
+        Prepared::new(self)
     }
 
     /// Reads one line without its LF, strictly: canonical bytes, exactly the known fields, their types and limits.
     ///
     /// The signature is not verified; see [`verify_proof`].
     pub fn parse(bytes: &[u8]) -> Result<Line, LineError> {
-        read::parse(bytes)
+        Stored::read(bytes).map(Stored::into_line)
     }
 }
 

@@ -50,11 +50,16 @@ impl Moment {
 
     /// Reads `YYYY-MM-DDTHH:MM:SS.mmmZ` and nothing else.
     pub fn parse(text: &str) -> Result<Moment, BadMoment> {
-        let bytes: &[u8; 24] = text.as_bytes().try_into().map_err(|_| BadMoment)?;
+        let letters: &[u8; 24] = text.as_bytes().try_into().map_err(|_| BadMoment)?;
+        Moment::from_letters(letters).ok_or(BadMoment)
+    }
+
+    /// As [`Moment::parse`], of the letters as they stand in a text.
+    pub(crate) fn from_letters(bytes: &[u8; 24]) -> Option<Moment> {
         for (byte, shape) in bytes.iter().zip(b"0000-00-00T00:00:00.000Z") {
             let fits = if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape };
             if !fits {
-                return Err(BadMoment);
+                return None;
             }
         }
         let number = |from: usize, to: usize| {
@@ -71,7 +76,7 @@ impl Moment {
             small(17),
             millis * 1_000_000,
         );
-        Ok(Moment::from_civil(civil.map_err(|_| BadMoment)?))
+        civil.ok().map(Moment::from_civil)
     }
 
     /// Reads what a person writes: RFC 3339 with any offset, `YYYY-MM-DD` (start of that day in UTC) or
@@ -95,16 +100,31 @@ impl Moment {
 
     /// The same moment cut to whole seconds, `YYYY-MM-DDTHH:MM:SSZ`: the form of `proof.created`.
     pub fn whole_seconds(self) -> String {
+        let mut text = String::with_capacity(20);
+        text.extend(self.letters()[..19].iter().map(|letter| char::from(*letter)));
+        text.push('Z');
+        text
+    }
+
+    /// `YYYY-MM-DDTHH:MM:SS.mmmZ` as it stands in a text.
+    pub(crate) fn letters(self) -> [u8; 24] {
         let civil = self.civil();
-        format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-            civil.year(),
-            civil.month(),
-            civil.day(),
-            civil.hour(),
-            civil.minute(),
-            civil.second()
-        )
+        let mut letters = *b"0000-00-00T00:00:00.000Z";
+        let mut put = |from: usize, to: usize, mut number: u64| {
+            for letter in letters[from..to].iter_mut().rev() {
+                *letter = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        };
+        let small = |number: i8| u64::from(number.unsigned_abs());
+        put(0, 4, u64::from(civil.year().unsigned_abs()));
+        put(5, 7, small(civil.month()));
+        put(8, 10, small(civil.day()));
+        put(11, 13, small(civil.hour()));
+        put(14, 16, small(civil.minute()));
+        put(17, 19, small(civil.second()));
+        put(20, 23, self.0.rem_euclid(1000).unsigned_abs());
+        letters
     }
 
     fn from_civil(civil: DateTime) -> Moment {
@@ -121,9 +141,7 @@ impl Moment {
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.whole_seconds();
-        let millis = self.0.rem_euclid(1000);
-        write!(f, "{}.{millis:03}Z", seconds.trim_end_matches('Z'))
+        f.write_str(std::str::from_utf8(&self.letters()).expect("digits and signs are ASCII"))
     }
 }
 

@@ -161,6 +161,18 @@ impl Findings {
         self.first_bad.get_or_insert(place);
     }
 
+    /// Takes in what was found apart, after what was found here.
+    pub fn extend(&mut self, other: Findings) {
+        self.claims.extend(other.claims);
+        self.first_bad = self.first_bad.take().or(other.first_bad);
+        self.still_provable.extend(other.still_provable);
+        self.missing.extend(other.missing);
+        self.not_checked.extend(other.not_checked);
+        self.disclosed.extend(other.disclosed);
+        self.withheld += other.withheld;
+        self.mismatch.extend(other.mismatch);
+    }
+
     /// The claim cannot be decided without something that is missing.
     pub fn undecided(&mut self, name: &str, missing: impl Into<String>) {
         let missing = missing.into();
@@ -269,6 +281,21 @@ mod tests {
         assert_eq!(verdict.exit_code(), 6);
         assert_eq!(verdict.first_bad, Some(place("inclusion")));
         assert_eq!(verdict.summary, "tampered: one receipt: inclusion: root differs");
+    }
+
+    #[test]
+    fn findings_made_apart_come_after_those_made_before() {
+        let (mut first, mut second) = (Findings::new(), Findings::new());
+        first.contradicted(place("chain"), "broken");
+        second.contradicted(place("cases"), "changed");
+        second.undecided("more", "a key");
+        second.provable("the rest");
+        first.extend(second);
+        let verdict = first.verdict("a home", false);
+        assert_eq!(verdict.first_bad, Some(place("chain")));
+        let names: Vec<&str> = verdict.claims.iter().map(|claim| claim.name.as_str()).collect();
+        assert_eq!(names, ["chain", "cases", "more"]);
+        assert_eq!((verdict.missing.len(), verdict.still_provable.len()), (1, 1));
     }
 
     #[test]

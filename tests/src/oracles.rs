@@ -75,6 +75,9 @@ pub fn line(data: &[u8]) {
     let key = SecretKey::from_seed([9; 32]);
     let own = Line { issuer: key.did().to_owned(), ..line.clone() };
     if let Ok(sealed) = own.seal(&key) {
+        if let Ok(prepared) = own.prepare() {
+            assert_eq!(prepared.seal(&key).as_ref(), Ok(&sealed), "sealed in two ways");
+        }
         assert_eq!(Line::parse(&sealed.bytes).as_ref(), Ok(&sealed.line));
         assert_eq!(line::verify_proof(&sealed.bytes, &key.public()), Ok(()));
         let same = Line { issuer: line.issuer.clone(), proof: line.proof.clone(), ..sealed.line };
@@ -82,6 +85,9 @@ pub fn line(data: &[u8]) {
     }
     let known = original();
     let verified = line::verify_proof(data, &sample::issuer().public()).is_ok();
+    let stored = line::Stored::read(data).expect("it was just read");
+    let issuer = line::Issuer::new(sample::issuer().public());
+    assert_eq!(stored.verify(&issuer).is_ok(), verified, "one seal judged in two ways");
     assert_eq!(verified, known.lines.iter().any(|l| l == data), "a line nobody sealed verifies");
 }
 

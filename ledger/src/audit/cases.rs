@@ -11,12 +11,8 @@ use vm_scrolls::verdict::{Findings, Place};
 /// Most folders below `outputs/`, one in another, that are looked into.
 const DEPTH_MAX: usize = 16;
 
-/// Checks every case; `lines` holds one line of each.
-pub(crate) fn check_all(fs: &dyn Fs, lines: &[Line], findings: &mut Findings) {
-    let mut whole = 0;
-    for line in lines {
-        whole += u64::from(check(fs, line, findings));
-    }
+/// Says that so many cases are whole.
+pub(crate) fn hold(whole: u64, findings: &mut Findings) {
     if whole > 0 {
         findings.holds(
             "cases",
@@ -28,7 +24,8 @@ pub(crate) fn check_all(fs: &dyn Fs, lines: &[Line], findings: &mut Findings) {
     }
 }
 
-fn check(fs: &dyn Fs, line: &Line, findings: &mut Findings) -> bool {
+/// Checks the case of a call by the first of its lines; `true` when it is whole.
+pub(super) fn check(fs: &dyn Fs, line: &Line, findings: &mut Findings) -> bool {
     let case = case_dir(&line.scroll, &line.id);
     let run = run_dir(&line.scroll, &line.id);
     // A crash between the receipt and the move leaves the folder where the run worked.

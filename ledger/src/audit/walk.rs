@@ -1,20 +1,17 @@
 //! One scroll, line by line: what each says alone, and what it says after the ones before it.
 
-use super::{Audit, Progress, at_file};
-use crate::segments::{SEGMENT_LINES, scroll_dir, segment_path};
-use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io;
-use vm_receipts::key::PublicKey;
-use vm_receipts::line::{self, Line, Prev};
+use super::alone::{Alone, Bad, Checks};
+use super::blocks::{Block, Blocks, Then};
+use super::once::{Once, Print};
+use super::{Audit, Progress, cases};
+use crate::segments::SEGMENT_LINES;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use vm_receipts::line::{LINE_MAX, Line, Prev};
 use vm_receipts::moment::Moment;
-use vm_scrolls::tree::{self, Frontier, Hash};
-use vm_scrolls::verdict::Place;
+use vm_scrolls::tree::{Frontier, Hash};
+use vm_scrolls::verdict::{Findings, Place};
 
-/// Lines whose signatures are checked together.
-const CHUNK: usize = 4_096;
-/// Longest file: a full one of the longest lines.
-const FILE_BYTES_MAX: u64 = SEGMENT_LINES * (line::LINE_MAX as u64 + 1);
 /// Claim that a file can be read at all.
 pub(super) const READABLE: &str = "readable";
 
@@ -30,8 +27,10 @@ pub(super) struct Walked {
     pub(super) unknown_issuers: BTreeSet<String>,
     pub(super) without_actor_proof: u64,
     pub(super) ledger: Option<String>,
-    /// The first line of each call that has a case.
-    pub(super) cases: Vec<Line>,
+    /// Calls that have a case, those of them whose files are what they were sealed over, and what was found there.
+    pub(super) cases: u64,
+    pub(super) whole_cases: u64,
+    pub(super) case_findings: Findings,
 }
 
 /// A contradiction met while walking the lines.
@@ -43,7 +42,6 @@ pub(super) struct Stop {
 /// Goes through a scroll's lines in order.
 pub(super) struct Walk<'a> {
     audit: &'a Audit<'a>,
-    issuers: HashMap<String, PublicKey>,
     frontier: Frontier,
     /// Size that ROOT covers.
     covered: Option<u64>,
@@ -53,13 +51,19 @@ pub(super) struct Walk<'a> {
     unfinished: Option<String>,
     last_at: Option<Moment>,
     batch: Option<Prev>,
-    group: Option<Line>,
-    ids: HashSet<String>,
+    group: Option<Box<Line>>,
+    ids: Once,
+    /// Sequence number of a call whose id an earlier call had, when a walk before this one has found it.
+    repeated: Option<u64>,
+    /// The same, when this walk found it.
+    found: Option<u64>,
     unknown_issuers: BTreeSet<String>,
     without_actor_proof: u64,
     ledger: Option<String>,
-    cases: Vec<Line>,
-    file: String,
+    cases: u64,
+    whole_cases: u64,
+    case_findings: Findings,
+    file: Arc<str>,
     number: u64,
     byte: u64,
 }
@@ -69,27 +73,30 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         audit: &'a Audit<'a>,
         covered: Option<u64>,
-        sizes: impl Iterator<Item = u64>,
+        sizes: &[u64],
+        repeated: Option<u64>,
     ) -> Self {
-        let issuers = audit.trust.issuers.iter().map(|key| (key.did(), *key)).collect();
         let mut walk = Self {
             audit,
-            issuers,
             frontier: Frontier::new(),
             covered,
-            roots: sizes.map(|size| (size, None)).collect(),
+            roots: sizes.iter().map(|size| (*size, None)).collect(),
             domain: String::new(),
             node: None,
             unfinished: None,
             last_at: None,
             batch: None,
             group: None,
-            ids: HashSet::new(),
+            ids: Once::new(0),
+            repeated,
+            found: None,
             unknown_issuers: BTreeSet::new(),
             without_actor_proof: 0,
             ledger: None,
-            cases: Vec::new(),
-            file: String::new(),
+            cases: 0,
+            whole_cases: 0,
+            case_findings: Findings::new(),
+            file: Arc::from(""),
             number: 0,
             byte: 0,
         };
@@ -113,12 +120,14 @@ impl<'a> Walk<'a> {
             without_actor_proof: self.without_actor_proof,
             ledger: self.ledger,
             cases: self.cases,
+            whole_cases: self.whole_cases,
+            case_findings: self.case_findings,
         }
     }
 
     fn stop(&self, at: u64, claim: &str, detail: impl Into<String>) -> Stop {
         let place = Place {
-            file: self.file.clone(),
+            file: self.file.to_string(),
             line: Some(self.number),
             byte: Some(self.byte + at),
             claim: claim.to_owned(),
@@ -126,31 +135,36 @@ impl<'a> Walk<'a> {
         Stop { place, detail: detail.into() }
     }
 
+    /// Goes through all lines. While one block is taken in, in order, the next is checked and the one after it read.
     pub(super) fn all(&mut self, progress: Progress<'_>) -> Result<(), Stop> {
         let (fs, scroll) = (self.audit.fs, self.audit.scroll);
-        let dir = scroll_dir(scroll);
-        let names = fs.list(&dir).map_err(|e| self.unreadable(&dir, &e))?;
-        let files: Vec<&String> = names.iter().filter(|n| !n.ends_with(".new")).collect();
-        let total = files.len() as u64 * SEGMENT_LINES;
-        for (i, name) in files.iter().enumerate() {
-            let path = segment_path(scroll, i as u64 * SEGMENT_LINES);
-            self.file = format!("{dir}/{name}");
-            (self.number, self.byte) = (0, 0);
-            if self.file != path {
-                return Err(self.stop(
-                    0,
-                    "file_name",
-                    format!("the next file of {scroll} must be {path}; one is missing or misnamed"),
-                ));
+        let mut blocks = Blocks::new(fs, scroll)?;
+        let total = blocks.lines_max();
+        self.ids = Once::new(total);
+        let mut ahead = blocks.next();
+        let first = ahead.as_ref().and_then(|block| block.lines().first().copied());
+        let checks = Checks::new(self.audit.trust, first);
+        let mut done = None;
+        while ahead.is_some() || done.is_some() {
+            let begun = done.is_some();
+            let ((taken, next), checked) = rayon::join(
+                || (done.map_or(Ok(()), |done| self.take_in(done)), blocks.next()),
+                || ahead.map(|block| Checked::new(block, &checks)),
+            );
+            taken?;
+            if self.unfinished.is_some() {
+                break;
             }
-            if fs.len(&path).is_ok_and(|len| len.is_some_and(|len| len > FILE_BYTES_MAX)) {
-                let detail =
-                    format!("the file has more than {FILE_BYTES_MAX} bytes, which no lines need");
-                return Err(self.stop(0, "file_lines", detail));
+            if begun {
+                progress(scroll, self.frontier.size(), total.max(self.frontier.size()));
             }
-            let bytes = fs.read(&path).map_err(|e| self.unreadable(&path, &e))?;
-            self.file_lines(&bytes, i + 1 == files.len(), progress, total)?;
+            (ahead, done) = (next, checked);
         }
+        self.last_call_ends()
+    }
+
+    /// The call whose lines the scroll ends with must be whole, or above what ROOT covers.
+    fn last_call_ends(&mut self) -> Result<(), Stop> {
         match &self.group {
             Some(open) if self.above_root(open.seq + 1 - u64::from(open.part.n)) => {
                 let (n, of) = (open.part.n, open.part.of);
@@ -169,88 +183,87 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The first call below where this walk ended whose id an earlier call had.
+    pub(super) fn repeated_id(&mut self) -> Result<Option<u64>, Stop> {
+        match (self.repeated, self.found) {
+            (Some(_), _) => Ok(None),
+            (None, Some(seq)) => Ok(Some(seq)),
+            (None, None) => self.ids.repeated(self.audit.fs, self.audit.scroll),
+        }
+    }
+
     /// Whether a sequence number is above what ROOT covers, so that nobody was shown it under a root yet.
     fn above_root(&self, seq: u64) -> bool {
         self.covered.is_some_and(|size| seq >= size)
     }
 
-    fn unreadable(&self, path: &str, e: &io::Error) -> Stop {
-        Stop { place: at_file(path, READABLE), detail: format!("it cannot be read: {e}") }
-    }
-
-    fn file_lines(
-        &mut self,
-        bytes: &[u8],
-        last: bool,
-        progress: Progress<'_>,
-        total: u64,
-    ) -> Result<(), Stop> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let mut chunk: Vec<&[u8]> = Vec::new();
-            while !rest.is_empty() && chunk.len() < CHUNK {
-                let Some(end) = rest.iter().position(|b| *b == b'\n') else { break };
-                chunk.push(&rest[..end]);
-                rest = &rest[end + 1..];
+    /// Takes in the lines of a block one after another, and then what follows them.
+    fn take_in(&mut self, checked: Checked) -> Result<(), Stop> {
+        let Checked { file, last, first, lines, then } = checked;
+        if first {
+            (self.file, self.number, self.byte) = (file, 0, 0);
+        }
+        for (line, length) in lines {
+            self.number += 1;
+            match line {
+                Ok(alone) => self.take_in_line(alone)?,
+                Err(bad) if bad.nul && last && self.above_root(self.frontier.size()) => {
+                    self.torn();
+                    return Ok(());
+                }
+                Err(bad) => return Err(self.stop(bad.at, bad.claim, bad.detail)),
             }
-            self.chunk(&chunk, last)?;
-            if self.unfinished.is_some() {
-                return Ok(());
+            self.byte += length + 1;
+        }
+        match then {
+            Then::More => Ok(()),
+            Then::Stop(stop) => Err(stop),
+            Then::TooLong(length, nul) => {
+                self.number += 1;
+                if last && nul && self.above_root(self.frontier.size()) {
+                    self.torn();
+                    return Ok(());
+                }
+                let detail = format!("the line has {length} bytes, {LINE_MAX} is the limit");
+                Err(self.stop(LINE_MAX as u64, "line_reads", detail))
             }
-            progress(self.audit.scroll, self.frontier.size(), total.max(self.frontier.size()));
-            if chunk.len() < CHUNK && !rest.is_empty() {
+            Then::Unended(length) => {
                 self.number += 1;
                 if last && self.above_root(self.frontier.size()) {
                     self.unfinished =
                         Some(format!("line {} of {} does not end", self.number, self.file));
                     return Ok(());
                 }
-                return Err(self.stop(
-                    rest.len() as u64,
-                    "line_ends",
-                    "the last line does not end",
-                ));
+                Err(self.stop(length, "line_ends", "the last line does not end"))
             }
+            Then::End if self.number > SEGMENT_LINES || (!last && self.number < SEGMENT_LINES) => {
+                let detail = format!(
+                    "the file has {} lines; every file but the last has {SEGMENT_LINES}",
+                    self.number
+                );
+                Err(self.stop(0, "file_lines", detail))
+            }
+            Then::End => Ok(()),
         }
-        if self.number > SEGMENT_LINES || (!last && self.number < SEGMENT_LINES) {
-            let detail = format!(
-                "the file has {} lines; every file but the last has {SEGMENT_LINES}",
-                self.number
-            );
-            return Err(self.stop(0, "file_lines", detail));
+    }
+
+    fn torn(&mut self) {
+        self.unfinished = Some(format!("line {} of {} is torn", self.number, self.file));
+    }
+
+    fn take_in_line(&mut self, alone: Alone) -> Result<(), Stop> {
+        if !alone.known {
+            self.unknown_issuers.insert(alone.line.issuer.clone());
         }
+        let leaf = alone.leaf;
+        self.in_order(alone)?;
+        self.frontier.push(leaf);
+        self.note_root();
         Ok(())
     }
 
-    /// Signatures of a chunk are checked side by side; everything that depends on order, one after another.
-    fn chunk(&mut self, chunk: &[&[u8]], last: bool) -> Result<(), Stop> {
-        let issuers = &self.issuers;
-        let checked: Vec<_> = chunk.par_iter().map(|bytes| check_alone(bytes, issuers)).collect();
-        for (bytes, checked) in chunk.iter().zip(checked) {
-            self.number += 1;
-            let line = match checked {
-                Ok((line, true)) => line,
-                Ok((line, false)) => {
-                    self.unknown_issuers.insert(line.issuer.clone());
-                    line
-                }
-                // A crash leaves NULs where blocks of the last write did not reach the disk.
-                Err(_) if last && bytes.contains(&0) && self.above_root(self.frontier.size()) => {
-                    self.unfinished =
-                        Some(format!("line {} of {} is torn", self.number, self.file));
-                    return Ok(());
-                }
-                Err(bad) => return Err(self.stop(bad.at, bad.claim, bad.detail)),
-            };
-            self.in_order(&line)?;
-            self.frontier.push(tree::leaf_hash(bytes));
-            self.note_root();
-            self.byte += bytes.len() as u64 + 1;
-        }
-        Ok(())
-    }
-
-    fn in_order(&mut self, line: &Line) -> Result<(), Stop> {
+    fn in_order(&mut self, alone: Alone) -> Result<(), Stop> {
+        let Alone { line, print, actor, .. } = alone;
         let (here, scroll) = (self.frontier.size(), self.audit.scroll);
         if line.seq != here || line.scroll != scroll {
             let detail =
@@ -290,31 +303,19 @@ impl<'a> Walk<'a> {
             self.ledger = said("ledger");
             self.domain = said("domain").unwrap_or_default();
         }
-        self.node = Some(line.context.node.clone());
-        self.actor(line)?;
-        self.call(line)
-    }
-
-    /// The actor's own signature over the intent, where there is one.
-    fn actor(&mut self, line: &Line) -> Result<(), Stop> {
-        let Some(proof) = &line.actor_proof else {
-            self.without_actor_proof += 1;
-            return Ok(());
-        };
-        let ledger = self.ledger.as_deref().unwrap_or_default();
-        match proof.verify(ledger, &line.id, &line.intent) {
-            Ok(key) if key.did() == line.actor => Ok(()),
-            Ok(key) => Err(self.stop(
-                0,
-                "actor_proof",
-                format!("it is signed by {}, not by {}", key.did(), line.actor),
-            )),
-            Err(e) => Err(self.stop(0, "actor_proof", e.to_string())),
+        if self.node.as_ref() != Some(&line.context.node) {
+            self.node = Some(line.context.node.clone());
         }
+        match actor {
+            None => self.without_actor_proof += 1,
+            Some(Ok(())) => {}
+            Some(Err(detail)) => return Err(self.stop(0, "actor_proof", detail)),
+        }
+        self.call(line, print)
     }
 
     /// The lines of a call stand together, are numbered without gaps and agree; an id is used once.
-    fn call(&mut self, line: &Line) -> Result<(), Stop> {
+    fn call(&mut self, line: Box<Line>, print: Print) -> Result<(), Stop> {
         match self.group.take() {
             None if line.part.n != 1 => Err(self.stop(
                 0,
@@ -324,12 +325,12 @@ impl<'a> Walk<'a> {
                     line.part.n, line.id
                 ),
             )),
-            None if !self.ids.insert(line.id.clone()) => Err(self.stop(
+            None if self.is_repeated(&line, print)? => Err(self.stop(
                 0,
                 "id_once",
                 format!("the id {} was used by an earlier call", line.id),
             )),
-            Some(open) if !continues(&open, line) => {
+            Some(open) if !continues(&open, &line) => {
                 let detail = format!(
                     "call {} has {} receipts, but part {} is not here",
                     open.id,
@@ -340,12 +341,26 @@ impl<'a> Walk<'a> {
             }
             _ => {
                 if line.part.n == 1 && line.artifacts.is_some() {
-                    self.cases.push(line.clone());
+                    let whole = cases::check(self.audit.fs, &line, &mut self.case_findings);
+                    self.cases += 1;
+                    self.whole_cases += u64::from(whole);
                 }
-                self.group = (line.part.n < line.part.of).then(|| line.clone());
+                self.group = (line.part.n < line.part.of).then_some(line);
                 Ok(())
             }
         }
+    }
+
+    /// Whether an earlier call had the id of the call that begins with this line. Where that takes a second look, it is
+    /// taken later, and a walk after this one stops here.
+    fn is_repeated(&mut self, line: &Line, print: Print) -> Result<bool, Stop> {
+        if self.repeated == Some(line.seq) {
+            return Ok(true);
+        }
+        if self.ids.insert(&line.id, print, line.seq) {
+            self.found = self.ids.repeated(self.audit.fs, self.audit.scroll)?;
+        }
+        Ok(self.found.is_some())
     }
 }
 
@@ -362,33 +377,22 @@ fn continues(open: &Line, line: &Line) -> bool {
         && open.prev == line.prev
 }
 
-struct Bad {
-    at: u64,
-    claim: &'static str,
-    detail: String,
+/// A block whose lines were checked alone.
+struct Checked {
+    file: Arc<str>,
+    last: bool,
+    first: bool,
+    /// Each line with its length.
+    lines: Vec<(Result<Alone, Bad>, u64)>,
+    then: Then,
 }
 
-/// What can be said of a line without its neighbours; `true` when its issuer is known.
-fn check_alone(bytes: &[u8], issuers: &HashMap<String, PublicKey>) -> Result<(Line, bool), Bad> {
-    let bad = |claim| move |e: line::LineError| Bad { at: e.at as u64, claim, detail: e.message };
-    let line = Line::parse(bytes).map_err(bad("line_reads"))?;
-    if line.artifacts.is_none() {
-        let (contract, state, root_hash) = line::record_digests(&line);
-        if (contract, state, root_hash) != (line.contract, line.state, line.root_hash) {
-            let detail = "contract, state or root_hash do not follow from the line".to_owned();
-            return Err(Bad { at: 0, claim: "record_digests", detail });
-        }
+impl Checked {
+    fn new(block: Block, checks: &Checks) -> Checked {
+        let texts = block.lines();
+        let checked = checks.all(&texts);
+        let lengths = texts.iter().map(|bytes| bytes.len() as u64);
+        let lines = checked.into_iter().zip(lengths).collect();
+        Checked { file: block.file, last: block.last, first: block.first, lines, then: block.then }
     }
-    let key = match issuers.get(&line.issuer) {
-        Some(key) => *key,
-        // A key that is not trusted can still show that the line was not changed after it was sealed.
-        None => PublicKey::from_did(&line.issuer).map_err(|e| Bad {
-            at: 0,
-            claim: "issuer_key",
-            detail: e.to_string(),
-        })?,
-    };
-    line::verify_proof(bytes, &key).map_err(bad("sealed"))?;
-    let known = issuers.contains_key(&line.issuer);
-    Ok((line, known))
 }

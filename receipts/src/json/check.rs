@@ -1,7 +1,10 @@
-//! One pass over bytes that says whether they are canonical: reading evidence back without building it twice.
+//! One pass over bytes that says whether they are canonical, and on the same pass makes a value of them where one is
+//! wanted: reading evidence back without building it twice.
 
 use std::cmp::Ordering;
 use std::ops::Range;
+
+use serde_json::{Map, Value};
 
 use super::read::utf8;
 use super::scan::{hex4, plain_end};
@@ -9,10 +12,9 @@ use super::{DEPTH_MAX, JsonError, JsonErrorKind, number};
 
 /// Checks one whole document.
 pub(super) fn document(bytes: &[u8]) -> Result<(), JsonError> {
-    utf8(bytes)?;
-    let mut checker = Checker { bytes, at: 0 };
-    checker.value(0)?;
-    checker.finish()
+    let mut cursor = Cursor::new(utf8(bytes)?);
+    cursor.value::<()>(0)?;
+    cursor.finish()
 }
 
 /// Checks one whole document that is an object, and shows each member of its top level: the raw name (escaped as it
@@ -21,55 +23,157 @@ pub(crate) fn members<'a>(
     bytes: &'a [u8],
     mut visit: impl FnMut(&'a [u8], usize, Range<usize>),
 ) -> Result<(), JsonError> {
-    utf8(bytes)?;
-    let mut checker = Checker { bytes, at: 0 };
+    let mut cursor = Cursor::new(utf8(bytes)?);
     match bytes.first() {
-        Some(b'{') => checker.object(1, &mut visit)?,
+        Some(b'{') => {
+            cursor.each(1, &mut |key, start, place, ()| visit(key.as_bytes(), start, place))?;
+        }
         Some(_) => return Err(JsonError::new(0, JsonErrorKind::NotAnObject)),
         None => return Err(JsonError::new(0, JsonErrorKind::Truncated)),
     }
-    checker.finish()
+    cursor.finish()
 }
 
-struct Checker<'a> {
+/// What reading makes of a value: a [`Value`], or nothing where only the bytes are judged.
+pub(crate) trait Made: Sized {
+    /// Members of an object on their way.
+    type Members: Default;
+    fn null() -> Self;
+    fn flag(flag: bool) -> Self;
+    fn number(number: i64) -> Self;
+    /// From what stands between the quotes.
+    fn text(raw: &str) -> Self;
+    fn list(items: Vec<Self>) -> Self;
+    fn put(members: &mut Self::Members, raw_key: &str, value: Self);
+    fn object(members: Self::Members) -> Self;
+}
+
+impl Made for () {
+    type Members = ();
+    fn null() {}
+    fn flag(_: bool) {}
+    fn number(_: i64) {}
+    fn text(_: &str) {}
+    fn list(_: Vec<()>) {}
+    fn put((): &mut (), _: &str, (): ()) {}
+    fn object((): ()) {}
+}
+
+impl Made for Value {
+    type Members = Map<String, Value>;
+    fn null() -> Value {
+        Value::Null
+    }
+    fn flag(flag: bool) -> Value {
+        Value::Bool(flag)
+    }
+    fn number(number: i64) -> Value {
+        Value::from(number)
+    }
+    fn text(raw: &str) -> Value {
+        Value::String(meaning(raw))
+    }
+    fn list(items: Vec<Value>) -> Value {
+        Value::Array(items)
+    }
+    fn put(members: &mut Map<String, Value>, raw_key: &str, value: Value) {
+        members.insert(meaning(raw_key), value);
+    }
+    fn object(members: Map<String, Value>) -> Value {
+        Value::Object(members)
+    }
+}
+
+/// A place in canonical text.
+pub(crate) struct Cursor<'a> {
+    text: &'a str,
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Checker<'a> {
-    fn finish(&self) -> Result<(), JsonError> {
+impl<'a> Cursor<'a> {
+    /// The beginning of a text.
+    pub(crate) fn new(text: &'a str) -> Cursor<'a> {
+        Cursor { text, bytes: text.as_bytes(), at: 0 }
+    }
+
+    /// Offset of the next byte.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Nothing may follow.
+    pub(crate) fn finish(&self) -> Result<(), JsonError> {
         if self.at < self.bytes.len() {
             return Err(JsonError::new(self.at, JsonErrorKind::Trailing));
         }
         Ok(())
     }
 
-    fn value(&mut self, depth: usize) -> Result<(), JsonError> {
+    /// Steps over exactly these bytes, if they stand here.
+    pub(crate) fn literal(&mut self, literal: &[u8]) -> bool {
+        let there = self.bytes[self.at..].starts_with(literal);
+        self.at += if there { literal.len() } else { 0 };
+        there
+    }
+
+    /// Steps over so many bytes and gives them; `None` where the text ends before.
+    pub(crate) fn take_bytes<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        let taken = self.bytes[self.at..].first_chunk()?;
+        self.at += N;
+        Some(taken)
+    }
+
+    /// Whether a string begins here.
+    pub(crate) fn is_quote(&self) -> bool {
+        self.bytes.get(self.at) == Some(&b'"')
+    }
+
+    /// Steps over a number from 0 on.
+    pub(crate) fn natural(&mut self) -> Option<u64> {
+        let (number, end) = number::strict(self.bytes, self.at).ok()?;
+        self.at = end;
+        u64::try_from(number).ok()
+    }
+
+    /// Steps over an object that stands inside `depth` containers, and gives its members.
+    pub(crate) fn members<T: Made>(&mut self, depth: usize) -> Result<T::Members, JsonError> {
+        if self.bytes.get(self.at) != Some(&b'{') {
+            return Err(self.unexpected());
+        }
+        let mut members = T::Members::default();
+        self.each(depth + 1, &mut |key, _, _, value: T| T::put(&mut members, key, value))?;
+        Ok(members)
+    }
+
+    fn value<T: Made>(&mut self, depth: usize) -> Result<T, JsonError> {
         match self.bytes.get(self.at) {
-            Some(b'"') => self.string().map(|_| ()),
-            Some(b'{') => self.object(depth + 1, &mut |_, _, _| {}),
+            Some(b'"') => self.string().map(T::text),
+            Some(b'{') => self.members::<T>(depth).map(T::object),
             Some(b'[') => self.array(depth + 1),
             Some(b'-' | b'0'..=b'9') => {
-                self.at = number::strict(self.bytes, self.at)?.1;
-                Ok(())
+                let (number, end) = number::strict(self.bytes, self.at)?;
+                self.at = end;
+                Ok(T::number(number))
             }
-            Some(b't') => self.word(b"true"),
-            Some(b'f') => self.word(b"false"),
-            Some(b'n') => self.word(b"null"),
+            Some(b't') => self.word(b"true").map(|()| T::flag(true)),
+            Some(b'f') => self.word(b"false").map(|()| T::flag(false)),
+            Some(b'n') => self.word(b"null").map(|()| T::null()),
             _ => Err(self.unexpected()),
         }
     }
 
-    fn object(
+    /// Steps over an object at this depth and shows each member.
+    fn each<T: Made>(
         &mut self,
         depth: usize,
-        visit: &mut impl FnMut(&'a [u8], usize, Range<usize>),
+        visit: &mut impl FnMut(&'a str, usize, Range<usize>, T),
     ) -> Result<(), JsonError> {
         self.enter(depth)?;
         if self.take(b'}') {
             return Ok(());
         }
-        let mut previous: Option<&[u8]> = None;
+        let mut previous: Option<&str> = None;
         loop {
             let start = self.at;
             if self.bytes.get(start) != Some(&b'"') {
@@ -85,9 +189,9 @@ impl<'a> Checker<'a> {
             if !self.take(b':') {
                 return Err(self.unexpected());
             }
-            let value = self.at;
-            self.value(depth)?;
-            visit(key, start, value..self.at);
+            let place = self.at;
+            let value = self.value(depth)?;
+            visit(key, start, place..self.at, value);
             if self.take(b'}') {
                 return Ok(());
             }
@@ -97,15 +201,16 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), JsonError> {
+    fn array<T: Made>(&mut self, depth: usize) -> Result<T, JsonError> {
         self.enter(depth)?;
+        let mut items = Vec::new();
         if self.take(b']') {
-            return Ok(());
+            return Ok(T::list(items));
         }
         loop {
-            self.value(depth)?;
+            items.push(self.value(depth)?);
             if self.take(b']') {
-                return Ok(());
+                return Ok(T::list(items));
             }
             if !self.take(b',') {
                 return Err(self.unexpected());
@@ -121,8 +226,8 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Steps over a string and gives what stands between its quotes.
-    fn string(&mut self) -> Result<&'a [u8], JsonError> {
+    /// Steps over a string, its opening quote first, and gives what stands between its quotes.
+    pub(crate) fn string(&mut self) -> Result<&'a str, JsonError> {
         let start = self.at + 1;
         self.at = start;
         loop {
@@ -130,7 +235,7 @@ impl<'a> Checker<'a> {
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(&self.bytes[start..self.at - 1]);
+                    return Ok(&self.text[start..self.at - 1]);
                 }
                 Some(b'\\') => self.escape()?,
                 Some(_) => return Err(JsonError::new(self.at, JsonErrorKind::ControlCharacter)),
@@ -186,7 +291,9 @@ impl<'a> Checker<'a> {
 }
 
 /// Order of two raw names by the UTF-16 code units of what they mean. Both are canonical strings.
-fn compare(left: &[u8], right: &[u8]) -> Ordering {
+fn compare(left: &str, right: &str) -> Ordering {
+    let (raw_left, raw_right) = (left, right);
+    let (left, right) = (left.as_bytes(), right.as_bytes());
     let shared = left.iter().zip(right).take_while(|(a, b)| a == b).count();
     let (Some(&a), Some(&b)) = (left.get(shared), right.get(shared)) else {
         return left.len().cmp(&right.len());
@@ -196,13 +303,20 @@ fn compare(left: &[u8], right: &[u8]) -> Ordering {
     if plain && !left[..shared].contains(&b'\\') {
         return a.cmp(&b);
     }
-    units(left).cmp(units(right))
+    letters(raw_left).flat_map(units).cmp(letters(raw_right).flat_map(units))
 }
 
-/// The UTF-16 code units a canonical raw string means.
-fn units(raw: &[u8]) -> impl Iterator<Item = u16> + '_ {
-    let text = std::str::from_utf8(raw).unwrap_or_default();
-    let mut letters = text.chars();
+/// What a canonical raw string means.
+pub(crate) fn meaning(raw: &str) -> String {
+    match raw.contains('\\') {
+        true => letters(raw).collect(),
+        false => raw.to_owned(),
+    }
+}
+
+/// The characters a canonical raw string means.
+fn letters(raw: &str) -> impl Iterator<Item = char> + '_ {
+    let mut letters = raw.chars();
     std::iter::from_fn(move || {
         let letter = letters.next()?;
         if letter != '\\' {
@@ -224,9 +338,11 @@ fn units(raw: &[u8]) -> impl Iterator<Item = u16> + '_ {
             other => other,
         })
     })
-    .flat_map(|letter| {
-        let mut buffer = [0; 2];
-        let used = letter.encode_utf16(&mut buffer).len();
-        buffer.into_iter().take(used)
-    })
+}
+
+/// A character as UTF-16 code units.
+fn units(letter: char) -> impl Iterator<Item = u16> {
+    let mut buffer = [0; 2];
+    let used = letter.encode_utf16(&mut buffer).len();
+    buffer.into_iter().take(used)
 }

@@ -80,7 +80,10 @@ fn enter(out: &[u8], depth: usize) -> Result<(), JsonError> {
 fn write_integer(out: &mut Vec<u8>, number: &serde_json::Number) -> Result<(), JsonError> {
     let kind = match number.as_i64() {
         Some(value) if (-INTEGER_MAX..=INTEGER_MAX).contains(&value) => {
-            write!(out, "{value}").expect("writing to memory cannot fail");
+            if value < 0 {
+                out.push(b'-');
+            }
+            write_natural(out, value.unsigned_abs());
             return Ok(());
         }
         Some(_) => JsonErrorKind::IntegerRange,
@@ -88,6 +91,22 @@ fn write_integer(out: &mut Vec<u8>, number: &serde_json::Number) -> Result<(), J
         None => JsonErrorKind::Float,
     };
     Err(JsonError::new(out.len(), kind))
+}
+
+/// Appends a number from 0 on.
+pub(crate) fn write_natural(out: &mut Vec<u8>, mut value: u64) {
+    // 2^64 has twenty digits.
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
 }
 
 /// Appends a string with the escapes of RFC 8785 s3.2.2.2 and no others.

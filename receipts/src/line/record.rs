@@ -5,7 +5,7 @@
 
 use crate::bundle::{self, Leaf};
 use crate::digest::Blake3;
-use crate::line::write::{context, name, number, text};
+use crate::line::write::{context, digest, moment, name, number, text};
 use crate::line::{Line, VERSION};
 
 /// The bytes of contract.json and state.json of a record.
@@ -24,9 +24,8 @@ pub fn record_digests(line: &Line) -> (Blake3, Blake3, Blake3) {
         size: bytes.len() as u64,
         digest: Blake3::of(bytes),
     };
-    let leaves = [leaf("contract.json", &contract), leaf("state.json", &state)];
-    let root = bundle::root(&leaves).expect("two plain paths in order always have a root");
-    let [contract, state] = leaves;
+    let (contract, state) = (leaf("contract.json", &contract), leaf("state.json", &state));
+    let root = bundle::root_of_two(&contract, &state);
     (contract.digest, state.digest, root)
 }
 
@@ -37,9 +36,9 @@ fn contract(line: &Line) -> Vec<u8> {
     name(&mut out, "context");
     context(&mut out, line);
     text(&mut out, "id", &line.id);
-    text(&mut out, "intent", &line.intent.to_string());
+    digest(&mut out, "intent", "blake3", &line.intent.0);
     text(&mut out, "op", &line.op);
-    text(&mut out, "planned_at", &line.at.to_string());
+    moment(&mut out, "planned_at", line.at);
     text(&mut out, "scroll", &line.scroll);
     name(&mut out, "stages");
     out.extend_from_slice(b"[]");
@@ -51,13 +50,13 @@ fn contract(line: &Line) -> Vec<u8> {
 fn state(line: &Line) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     out.push(b'{');
-    text(&mut out, "created_at", &line.at.to_string());
+    moment(&mut out, "created_at", line.at);
     text(&mut out, "id", &line.id);
     number(&mut out, "receipts", u64::from(line.part.of));
     name(&mut out, "stages");
     out.extend_from_slice(b"[]");
     text(&mut out, "status", line.end.word());
-    text(&mut out, "updated_at", &line.at.to_string());
+    moment(&mut out, "updated_at", line.at);
     number(&mut out, "v", VERSION.unsigned_abs());
     out.push(b'}');
     out

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use crate::intent::ActorProof;
 use crate::json::INTEGER_MAX;
+use crate::key::PublicKey;
 use crate::line::{End, Line};
 use crate::private;
 
@@ -84,17 +86,18 @@ fn is_issuer(text: &str) -> bool {
     })
 }
 
-/// Checks everything about a line but its proof and its size.
-pub(super) fn check(line: &Line) -> Result<(), Broken> {
+/// The actor's key and signature, where a line carries them.
+pub(super) type Actor = Option<(PublicKey, [u8; 64])>;
+
+/// Checks everything about a line but its proof and its size; gives the actor's proof as it was read on the way.
+pub(super) fn check(line: &Line) -> Result<Actor, Broken> {
     names(line)?;
     numbers(line)?;
     tags(&line.tags)?;
     authority(line)?;
     body(line)?;
-    if let Some(proof) = &line.actor_proof {
-        proof.read().map_err(|error| broken("actor_proof", error.code(), error.to_string()))?;
-    }
-    Ok(())
+    let actor = line.actor_proof.as_ref().map(ActorProof::read).transpose();
+    actor.map_err(|error| broken("actor_proof", error.code(), error.to_string()))
 }
 
 fn names(line: &Line) -> Result<(), Broken> {

@@ -44,7 +44,7 @@ pub(crate) fn line() -> Line {
     line
 }
 
-fn full() -> Line {
+pub(crate) fn full() -> Line {
     let mut line = line();
     line.actor_proof =
         Some(ActorProof::sign(&SecretKey::from_seed([5; 32]), "L", &line.id, &line.intent));
@@ -320,6 +320,25 @@ fn sealing_refuses_what_reading_refuses() {
     );
     let other = SecretKey::from_seed([1; 32]);
     assert_eq!(line().seal(&other).expect_err("another key").code, "line_issuer");
+}
+
+#[test]
+fn a_prepared_line_seals_to_the_same_bytes() {
+    for line in [line(), full()] {
+        let sealed = line.seal(&key()).expect("seals");
+        let prepared = line.clone().prepare().expect("it keeps the rules");
+        assert_eq!(prepared.line(), &line);
+        assert!(sealed.bytes.len() <= prepared.bytes_max());
+        assert_eq!(prepared.seal(&key()), Ok(sealed.clone()));
+        // Of a line that was sealed before, the old proof is not part of what is signed.
+        assert_eq!(sealed.line.clone().prepare().expect("again").seal(&key()), Ok(sealed));
+    }
+    let other = SecretKey::from_seed([1; 32]);
+    let refused = line().prepare().expect("it keeps the rules").seal(&other);
+    assert_eq!(refused.map_err(|error| error.code), Err("line_issuer"));
+    let mut long = line();
+    long.body.insert("text".to_owned(), json!("x".repeat(LINE_MAX)));
+    assert_eq!(long.prepare().map_err(|error| error.code).err(), Some("line_too_long"));
 }
 
 #[test]

@@ -1,19 +1,25 @@
 //! The one place that writes a line: every member in the order RFC 8785 gives it.
 
+use crate::hex;
 use crate::json::{self, JsonError};
 use crate::line::{Line, VERSION};
+use crate::moment::Moment;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// A line without its proof: the canonical text and the offset where `,"proof":{…}` belongs.
+#[derive(Clone, Debug)]
 pub(super) struct Unsigned {
     pub text: Vec<u8>,
     pub proof_at: usize,
 }
 
+/// Room for a line of usual length and its proof.
+const CAPACITY: usize = 1_536;
+
 /// Writes the canonical text of a line without its proof.
 pub(super) fn unsigned(line: &Line) -> Result<Unsigned, JsonError> {
-    let mut out = Vec::with_capacity(1024);
+    let mut out = Vec::with_capacity(CAPACITY);
     out.push(b'{');
     text(&mut out, "actor", &line.actor);
     if let Some(proof) = &line.actor_proof {
@@ -24,19 +30,19 @@ pub(super) fn unsigned(line: &Line) -> Result<Unsigned, JsonError> {
         out.push(b'}');
     }
     if let Some(artifacts) = &line.artifacts {
-        text(&mut out, "artifacts", &artifacts.to_string());
+        digest(&mut out, "artifacts", "sha256", &artifacts.0);
     }
-    text(&mut out, "at", &line.at.to_string());
+    moment(&mut out, "at", line.at);
     name(&mut out, "authority");
     json::write_map(&mut out, &line.authority, 1)?;
     name(&mut out, "body");
     json::write_map(&mut out, &line.body, 1)?;
     name(&mut out, "context");
     context(&mut out, line);
-    text(&mut out, "contract", &line.contract.to_string());
+    digest(&mut out, "contract", "blake3", &line.contract.0);
     text(&mut out, "end", line.end.word());
     text(&mut out, "id", &line.id);
-    text(&mut out, "intent", &line.intent.to_string());
+    digest(&mut out, "intent", "blake3", &line.intent.0);
     text(&mut out, "issuer", &line.issuer);
     text(&mut out, "op", &line.op);
     name(&mut out, "part");
@@ -46,14 +52,14 @@ pub(super) fn unsigned(line: &Line) -> Result<Unsigned, JsonError> {
     out.push(b'}');
     name(&mut out, "prev");
     out.push(b'{');
-    text(&mut out, "root", &STANDARD.encode(line.prev.root));
+    root(&mut out, &line.prev.root);
     number(&mut out, "size", line.prev.size);
     out.push(b'}');
     let proof_at = out.len();
-    text(&mut out, "root_hash", &line.root_hash.to_string());
+    digest(&mut out, "root_hash", "blake3", &line.root_hash.0);
     text(&mut out, "scroll", &line.scroll);
     number(&mut out, "seq", line.seq);
-    text(&mut out, "state", &line.state.to_string());
+    digest(&mut out, "state", "blake3", &line.state.0);
     name(&mut out, "tags");
     out.push(b'[');
     for (place, tag) in line.tags.iter().enumerate() {
@@ -100,5 +106,33 @@ pub(super) fn text(out: &mut Vec<u8>, member: &str, value: &str) {
 /// Writes a member that is a number. Ranges are checked before.
 pub(super) fn number(out: &mut Vec<u8>, member: &str, value: u64) {
     name(out, member);
-    out.extend_from_slice(value.to_string().as_bytes());
+    json::write_natural(out, value);
+}
+
+/// Writes a member that is a digest.
+pub(super) fn digest(out: &mut Vec<u8>, member: &str, prefix: &str, value: &[u8; 32]) {
+    name(out, member);
+    out.push(b'"');
+    out.extend_from_slice(prefix.as_bytes());
+    out.push(b':');
+    out.extend_from_slice(&hex::digits_32(value));
+    out.push(b'"');
+}
+
+/// Writes a member that is a moment.
+pub(super) fn moment(out: &mut Vec<u8>, member: &str, value: Moment) {
+    name(out, member);
+    out.push(b'"');
+    out.extend_from_slice(&value.letters());
+    out.push(b'"');
+}
+
+/// Writes `prev.root`.
+fn root(out: &mut Vec<u8>, value: &[u8; 32]) {
+    name(out, "root");
+    out.push(b'"');
+    let mut letters = [0; 44];
+    let used = STANDARD.encode_slice(value, &mut letters).expect("32 bytes take 44 letters");
+    out.extend_from_slice(&letters[..used]);
+    out.push(b'"');
 }
