@@ -9,6 +9,7 @@ mod decimal;
 mod error;
 mod filter;
 mod page;
+pub mod terms;
 mod text;
 
 pub use cursor::Cursor;

@@ -3,10 +3,14 @@
 //! Paths, widths and bytes only; who stores or serves them is the caller's matter. Hashes above tile
 //! height are never taken from partial tiles.
 
+mod nodes;
+
 use std::fmt;
 use std::str::FromStr;
 
 use crate::tree::{Hash, MAX_SIZE, ProofError, node_hash};
+
+pub use nodes::{Cutter, TileNodes};
 
 /// Hashes or entries in a full tile.
 pub const TILE_WIDTH: u16 = 256;

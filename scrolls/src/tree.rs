@@ -5,12 +5,14 @@
 //! bind the size of its tree (RFC 6962 allows that): size and root come from a verified checkpoint.
 
 mod grow;
+mod window;
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
 pub use grow::{Frontier, MemoryTree};
+pub use window::Window;
 
 /// A SHA-256 hash: a leaf, a node or a root.
 pub type Hash = [u8; 32];

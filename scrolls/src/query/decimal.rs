@@ -35,6 +35,13 @@ pub fn is_decimal(text: &str) -> bool {
     parts(text).is_some()
 }
 
+/// The one spelling that all decimals of a value share; `None` for what is no decimal.
+pub(super) fn plain_decimal(text: &str) -> Option<String> {
+    let Parts { negative, whole, fraction } = parts(text)?;
+    let sign = if negative { "-" } else { "" };
+    Some(format!("{sign}{whole}.{fraction}"))
+}
+
 /// Compares two decimals by value; `None` when one of them is no decimal.
 #[must_use]
 pub fn compare_decimals(left: &str, right: &str) -> Option<Ordering> {

@@ -108,7 +108,7 @@ impl Target {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Operand {
+pub(super) enum Operand {
     Text(String),
     Integer(i64),
     Decimal(String),
@@ -215,6 +215,16 @@ impl Filter {
     #[must_use]
     pub fn moment(&self) -> Option<Moment> {
         if let Operand::Time(moment) = self.operand { Some(moment) } else { None }
+    }
+
+    /// The number it compares with, if it looks at an integer.
+    #[must_use]
+    pub fn integer(&self) -> Option<i64> {
+        if let Operand::Integer(number) = self.operand { Some(number) } else { None }
+    }
+
+    pub(super) fn operand(&self) -> &Operand {
+        &self.operand
     }
 
     /// Whether a line passes.

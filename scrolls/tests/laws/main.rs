@@ -13,3 +13,4 @@ mod tiles;
 mod tree;
 mod trust;
 mod vectors;
+mod window;

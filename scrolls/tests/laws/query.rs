@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use vm_receipts::line::{End, Line, Prev};
 use vm_receipts::moment::Moment;
+use vm_scrolls::query::terms::{Term, TermFields};
 use vm_scrolls::query::*;
 
 use crate::common::line;
@@ -401,6 +402,23 @@ proptest! {
             }
         }
         prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_line_that_matches_has_the_term_of_the_filter(lines in lines(), (name, op, value) in filter()) {
+        let fields = TermFields::new(&schema());
+        let op = Op::ALL.into_iter().find(|known| known.as_str() == op).unwrap();
+        let filter = Filter::new(&schema(), name, op, &value).unwrap();
+        for line in lines.iter().filter(|line| filter.matches(line)) {
+            let terms = fields.of_line(line);
+            let whole = fields.of_filter(&filter);
+            prop_assert!(whole.is_none_or(|term| terms.contains(&term)));
+            let begins = |prefix: &Term| {
+                let same = |t: &Term| t.field == prefix.field && t.value.starts_with(&prefix.value);
+                terms.iter().any(same)
+            };
+            prop_assert!(fields.of_prefix(&filter).is_none_or(|prefix| begins(&prefix)));
+        }
     }
 
     #[test]

@@ -194,3 +194,50 @@ proptest! {
         let _ = tile_bytes(&tile, &mut |_, _| Err::<Hash, ()>(()));
     }
 }
+
+/// What `Cutter` makes of the first leaves, by path.
+fn cut(size: u64) -> Vec<(TilePath, Vec<u8>)> {
+    let mut made = Vec::new();
+    let mut put = |tile: TilePath, hashes: &[Hash]| -> Result<(), ()> {
+        made.push((tile, hashes.as_flattened().to_vec()));
+        Ok(())
+    };
+    let mut cutter = Cutter::new();
+    leaves(size).into_iter().for_each(|leaf| cutter.push(leaf, &mut put).unwrap());
+    cutter.finish(&mut put).unwrap();
+    made.sort();
+    made
+}
+
+#[test]
+fn a_tree_cut_leaf_by_leaf_has_the_tiles_of_its_size() {
+    for size in [0, 1, 255, 256, 257, 511, 512, 1_000, 65_535, 65_536, 65_537, 66_000] {
+        let memory = tree(size);
+        let bytes = |t: &TilePath| tile_bytes(t, &mut |l, i| memory.fetch(l, i)).unwrap();
+        let mut expected: Vec<_> = tiles_for(size).map(|t| (t, bytes(&t))).collect();
+        expected.sort();
+        assert_eq!(cut(size), expected, "{size}");
+    }
+}
+
+#[test]
+fn the_nodes_of_a_tile_are_subtrees_of_the_tree() {
+    let memory = tree(1_000);
+    for (index, width) in [(0_u64, 256_u16), (2, 256), (3, 232), (3, 1), (3, 0)] {
+        let tile = TilePath { level: 0, index, width };
+        let bytes = tile_bytes(&tile, &mut |l, i| memory.fetch(l, i)).unwrap();
+        let nodes = TileNodes::new(index, read_tile(&tile, &bytes).unwrap());
+        let (first, end) = (index * 256, index * 256 + u64::from(width));
+        for height in 0..8_u8 {
+            for at in 0..1_100_u64 >> height {
+                let inside = at << height >= first && (at + 1) << height <= end;
+                let found = nodes.subtree(height, at);
+                assert_eq!(found, memory.subtree(height, at).filter(|_| inside), "{height} {at}");
+            }
+        }
+        assert_eq!(nodes.root().is_some(), width == 256);
+        let peaks: Vec<Hash> =
+            nodes.peaks(width).map(|(h, i)| nodes.subtree(h, i).unwrap()).collect();
+        assert_eq!(peaks.len() as u32, u32::from(width % 256).count_ones());
+    }
+}
