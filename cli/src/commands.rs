@@ -3,6 +3,7 @@
 mod accept;
 mod actor;
 mod backup;
+pub mod batch;
 mod completions;
 mod config;
 pub mod conform;
@@ -11,19 +12,22 @@ mod export;
 mod fsck;
 mod import;
 mod init;
-mod operate;
+pub mod operate;
 mod prove;
 mod query;
 mod receipt;
 pub mod reference;
+mod reindex;
 mod report;
+mod serve;
 mod status;
 mod tiles;
 mod verify;
-mod work;
+pub mod work;
 
+use crate::client::forward::Kind;
 use crate::exit::Stop;
-use crate::session::Session;
+use crate::session::{House, Session};
 use clap::ArgMatches;
 use vm_contracts::AnyEngine;
 
@@ -34,7 +38,9 @@ pub fn dispatch(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Sto
         "init" => init::run(session, given),
         "status" => status::run(session),
         "doctor" => doctor::run(session),
+        "serve" => serve::run(session),
         "fsck" => fsck::run(session),
+        "reindex" => reindex::run(session, given),
         "query" => query::any_scroll(session, given),
         "receipt" => receipt::run(session, below(given).1),
         "prove" => prove::run(session, given),
@@ -54,6 +60,36 @@ pub fn dispatch(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Sto
             of_engine(session, engine, given)
         }
     }
+}
+
+/// Commands that need no home, make one, read one as it lies there, or come to own it.
+const ALONE: [&str; 10] = [
+    "init",
+    "doctor",
+    "verify",
+    "restore",
+    "actor",
+    "config",
+    "conform",
+    "completions",
+    "reference",
+    "serve",
+];
+
+/// Whether the owner of the home carries the command out, where there is one.
+pub fn is_for_the_owner(given: &ArgMatches) -> bool {
+    given.subcommand().is_some_and(|(name, _)| !ALONE.contains(&name))
+}
+
+/// What the command is, where it has to be told that its answer was lost.
+pub fn kind(house: House, given: &ArgMatches) -> Kind {
+    let named = given.subcommand().and_then(|(name, below)| {
+        let engine = house.iter().find(|e| e.name() == name)?;
+        let (verb, below) = below.subcommand()?;
+        engine.operation(verb).map(|_| below)
+    });
+    let is_batch = named.is_some_and(|below| batch::path(below).is_some());
+    Kind { is_call: named.is_some(), is_batch }
 }
 
 fn of_engine(

@@ -98,6 +98,7 @@ pub struct Flags {
 }
 
 /// The configuration of one home with its layers.
+#[derive(Clone)]
 pub struct Loaded {
     /// The home.
     pub home: PathBuf,

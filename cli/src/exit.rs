@@ -80,6 +80,8 @@ pub enum Stop {
     Usage(Box<clap::Error>),
     /// Standard output could not be written.
     Output(io::Error),
+    /// The home's owner carried the command out, and it ended with this exit code.
+    Done(u8),
 }
 
 impl From<Failure> for Stop {

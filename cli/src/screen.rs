@@ -1,6 +1,7 @@
 //! What a command may say and read: standard output, standard error, standard input, and whether a person looks.
 
 use crate::exit::{Stop, output};
+use crate::paths::Paths;
 use crate::table::{Table, shown};
 use serde_json::Value;
 use std::io::{self, Read, Write};
@@ -42,6 +43,8 @@ pub struct Screen<'a> {
     pub live: bool,
     /// `--json` was given.
     pub json: bool,
+    /// Where the files of the command line stand.
+    pub paths: Paths,
 }
 
 impl Screen<'_> {
@@ -77,6 +80,36 @@ impl Screen<'_> {
     /// A note beside the answer, on standard error. Failing to say it changes nothing that was done.
     pub fn note(&mut self, text: &str) {
         let _ = writeln!(self.err, "note: {}", shown(text));
+    }
+
+    /// A whole file of the command line, or standard input for `-`, with a limit.
+    pub fn take_in(&mut self, path: &str) -> Result<Vec<u8>, Stop> {
+        self.take_in_up_to(path, INPUT_BYTES_MAX)?.ok_or_else(|| {
+            let what = format!("{path} is longer than {INPUT_BYTES_MAX} bytes");
+            let kind = vm_contracts::RefusalKind::TooLarge;
+            vm_contracts::Refusal::new("too_large", kind, what).into()
+        })
+    }
+
+    /// The same; `None` where it has more than `max` bytes.
+    pub fn take_in_up_to(&mut self, path: &str, max: u64) -> Result<Option<Vec<u8>>, Stop> {
+        let mut bytes = Vec::new();
+        let limit = max.saturating_add(1);
+        let read = match path {
+            "-" => self.input.take(limit).read_to_end(&mut bytes),
+            path => std::fs::File::open(self.paths.find(path))
+                .and_then(|file| file.take(limit).read_to_end(&mut bytes)),
+        };
+        read.map_err(|e: io::Error| crate::exit::unreadable(path, &e))?;
+        Ok((bytes.len() as u64 <= max).then_some(bytes))
+    }
+
+    /// Writes a file of the caller. One that is there already keeps its bytes until the new ones are whole, so that a
+    /// full disk costs no earlier proof; what is no regular file is written to as it is.
+    pub fn put_out(&self, path: &str, bytes: &[u8]) -> Result<(), Stop> {
+        put_out_with(&self.paths, path, Access::AsUsual, |file| {
+            file.write_all(bytes).map_err(|e| crate::exit::unwritable(path, &e).into())
+        })
     }
 
     /// Makes sure that everything said has left.
@@ -135,35 +168,6 @@ impl Progress {
 /// Most bytes of a file that a command takes in whole.
 pub const INPUT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// A whole file, or standard input for `-`, with a limit.
-pub fn take_in(input: &mut dyn Read, path: &str) -> Result<Vec<u8>, Stop> {
-    take_in_up_to(input, path, INPUT_BYTES_MAX)?.ok_or_else(|| {
-        let what = format!("{path} is longer than {INPUT_BYTES_MAX} bytes");
-        let kind = vm_contracts::RefusalKind::TooLarge;
-        vm_contracts::Refusal::new("too_large", kind, what).into()
-    })
-}
-
-/// A whole file, or standard input for `-`; `None` where it has more than `max` bytes.
-pub fn take_in_up_to(input: &mut dyn Read, path: &str, max: u64) -> Result<Option<Vec<u8>>, Stop> {
-    let mut bytes = Vec::new();
-    let limit = max.saturating_add(1);
-    let read = match path {
-        "-" => input.take(limit).read_to_end(&mut bytes),
-        path => std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
-    };
-    read.map_err(|e: io::Error| crate::exit::unreadable(path, &e))?;
-    Ok((bytes.len() as u64 <= max).then_some(bytes))
-}
-
-/// Writes a file of the caller. One that is there already keeps its bytes until the new ones are whole, so that a full
-/// disk costs no earlier proof; what is no regular file is written to as it is.
-pub fn put_out(path: &str, bytes: &[u8]) -> Result<(), Stop> {
-    put_out_with(path, Access::AsUsual, |file| {
-        file.write_all(bytes).map_err(|e| crate::exit::unwritable(path, &e).into())
-    })
-}
-
 /// Who may read a new file of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -173,13 +177,15 @@ pub enum Access {
     OwnerOnly,
 }
 
-/// As [`put_out`], for bytes that come piece by piece.
+/// As [`Screen::put_out`], for bytes that come piece by piece.
 pub fn put_out_with<T>(
+    paths: &Paths,
     path: &str,
     access: Access,
     write: impl FnOnce(&mut dyn Write) -> Result<T, Stop>,
 ) -> Result<T, Stop> {
-    let target = Path::new(path);
+    let target = paths.find(path);
+    let target = target.as_path();
     let failed = |e: io::Error| Stop::from(crate::exit::unwritable(path, &e));
     let replaceable = match std::fs::symlink_metadata(target) {
         Ok(there) => there.is_file(),
@@ -193,7 +199,7 @@ pub fn put_out_with<T>(
     name.push(format!(".{}.tmp", std::process::id()));
     let half = Path::new(&name);
     let fill = || {
-        let mode = if access == Access::OwnerOnly { 0o600 } else { 0o666 };
+        let mode = paths.mode(if access == Access::OwnerOnly { 0o600 } else { 0o666 });
         let mut options = std::fs::OpenOptions::new();
         let options = options.write(true).create(true).truncate(true).mode(mode);
         let mut file = options.open(half).map_err(failed)?;
@@ -215,6 +221,12 @@ pub fn put_out_with<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn put_out(path: &str, bytes: &[u8]) -> Result<(), Stop> {
+        put_out_with(&Paths::default(), path, Access::AsUsual, |file| {
+            file.write_all(bytes).map_err(output)
+        })
+    }
 
     #[test]
     fn a_file_of_the_caller_is_replaced_whole_and_leaves_nothing_beside_it() {

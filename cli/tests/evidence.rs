@@ -243,6 +243,14 @@ fn tiles_are_written_once_and_kept() {
     assert!(to.join("toy/checkpoint").is_file());
     let second = vm(&home, &["export", "--tiles", text(&to), "toy", "--json"]).json();
     assert_eq!(second["scrolls"][0]["files"], 0);
+    assert_eq!(
+        (&first["scrolls"][0]["from"], &second["scrolls"][0]["from"]),
+        (&0.into(), &4.into())
+    );
+    fs::write(to.join("toy/checkpoint"), "of another log\n").unwrap();
+    let refused = vm(&home, &["export", "--tiles", text(&to), "--json"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err.contains("export_of_other_log"), "{}", refused.err);
     assert_eq!(vm(&home, &["export", "--tiles", text(&to), "nope"]).code, 1);
 }
 

@@ -1,7 +1,8 @@
 //! What a person lets the ledger do, and the receipt that says so: accepting a clock jump, accepting a cut, a restore.
 
-use crate::recover::{Damage, QUARANTINE, cut};
+use crate::recover::{Damage, Known, QUARANTINE, cut};
 use crate::scroll::Scroll;
+use crate::segments::Layout;
 use crate::writer::Writer;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -67,9 +68,10 @@ impl Writer {
         let segments = self.segments.clone().expect("damage is found in files only");
         let signed = self.signed(name).map_or(0, |s| s.size);
         let issuer = self.keys.issuer.public();
-        let (layout, notes) =
-            cut(&*self.fs, name, found.from, signed, segments.per_file(), &issuer)?;
-        segments.set_layout(name, layout);
+        let known = Known { size: self.scroll(name).size(), end: segments.ask(name, Layout::end) };
+        let known = if known.size <= signed.min(found.from) { known } else { Known::default() };
+        let sizes = (found.from, signed);
+        let notes = cut(&*self.fs, name, sizes, segments.per_file(), &issuer, known)?;
         self.damage.remove(name);
         let scroll = self.scroll_mut(name);
         // What else kept it read-only, such as an unknown receipt type, still does.

@@ -73,14 +73,11 @@ impl Clock for SystemClock {
     }
 }
 
-/// From /proc/uptime, which counts sleep; 0 where there is none, which switches the jump check off.
+/// CLOCK_BOOTTIME, which counts sleep.
 fn uptime_ms() -> u64 {
-    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds = text.split_whitespace().next().unwrap_or("0");
-    let (whole, hundredths) = seconds.split_once('.').unwrap_or((seconds, "0"));
-    let whole: u64 = whole.parse().unwrap_or(0);
-    let hundredths: u64 = hundredths.parse().unwrap_or(0);
-    whole.saturating_mul(1_000).saturating_add(hundredths.min(99) * 10)
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+    seconds.unwrap_or(0).saturating_mul(1_000).saturating_add(nanos.unwrap_or(0) / 1_000_000)
 }
 
 /// The operating system's randomness.

@@ -15,8 +15,10 @@
 //! writer put there, and goes back to step 2; that is the only way back up.
 
 mod decide;
+mod sealer;
 
 use crate::guard::Signed;
+use crate::hashes::Hashes;
 use crate::openings::{self, Opening, Openings};
 use crate::run::Case;
 use crate::scroll::Group;
@@ -29,12 +31,13 @@ use vm_contracts::{
     AnyEngine, Authority, Call, Corrupt, Failure, Fault, Map, Refusal, Spec, Value,
 };
 use vm_receipts::digest::Blake3;
-use vm_receipts::key::SecretKey;
 use vm_receipts::line;
-use vm_receipts::line::{Context, End, Line, Part, Prev, Sealed};
+use vm_receipts::line::{Context, End, Line, Part, Prev};
 use vm_receipts::moment::Moment;
 use vm_scrolls::tree::{Hash, leaf_hash};
 
+/// Lines that one thread deals with faster than a pool would be asked.
+const FEW: usize = 32;
 /// Most lost races of one batch before the caller is asked to come again.
 const RACES_MAX: u32 = 64;
 /// A line's share of the batch limit before it is sealed: the longest line.
@@ -67,6 +70,7 @@ pub(crate) enum Work {
 }
 
 pub(crate) use decide::plain_public;
+pub(crate) use sealer::{Ready, Sealer};
 
 impl Work {
     /// A fact that came in one go.
@@ -89,7 +93,12 @@ enum Decided {
 
 /// A batch being decided.
 struct Batch {
-    lines: Vec<Line>,
+    /// Lines of the batch so far.
+    count: usize,
+    /// What seals them, while the next calls are decided.
+    sealer: Sealer,
+    /// Who asked, for calls whose id comes a second time within the batch.
+    actors: HashMap<String, String>,
     ids: HashMap<String, Group>,
     /// Openings of the batch's calls, by id; and those of them that are not on disk yet.
     pools: HashMap<String, Vec<Opening>>,
@@ -160,29 +169,34 @@ impl Writer {
         // 2 once, 3 plan
         let decided: Vec<Decided> =
             waiting.iter().map(|(_, call)| self.decide(engine, &mut batch, call)).collect();
-        let mut sealed = Vec::new();
-        if !batch.lines.is_empty() {
+        if self.scroll(name).trouble().is_some() {
+            // What was decided may rest on values that did not read: nothing of it counts.
+            self.healed()?;
+            return Ok(Progress::LostRace);
+        }
+        let mut lines = Vec::new();
+        if batch.count > 0 {
             // 6 seal
-            sealed = match self.seal(&batch.lines) {
-                Ok(sealed) => sealed,
+            let ready = match batch.sealer.finish() {
+                Ok(ready) => ready,
                 Err(failure) => {
                     self.scroll_mut(name).state.discard();
                     return Err(failure);
                 }
             };
             self.keep_openings(name, &batch.openings)?;
-            match self.append(name, &batch.prev, &sealed)? {
-                Appended::Yes => {}
-                Appended::LostRace => return Ok(Progress::LostRace),
+            let (appended, ready) = self.append(name, &batch.prev, ready)?;
+            if appended == Appended::LostRace {
+                return Ok(Progress::LostRace);
             }
             // 8 take in
-            self.promote(name, &sealed);
+            lines = self.promote(name, ready);
         }
         // 9 root; also over lines of another writer, which an answer may be about
         if self.signed(name).map_or(0, |s| s.size) < self.scroll(name).size() {
             self.sign(name)?;
         }
-        self.answer(name, (&batch, &sealed), waiting, answers, decided)?;
+        self.answer(name, (&batch, lines), waiting, answers, decided)?;
         // 10 publish
         self.publish_when_due()?;
         Ok(Progress::Committed)
@@ -194,7 +208,9 @@ impl Writer {
         let (prev, last) = (Prev { size: scroll.size(), root: scroll.root() }, scroll.last_at);
         let at = self.usable().and_then(|()| self.now(last));
         Batch {
-            lines: Vec::new(),
+            count: 0,
+            sealer: self.sealer(name),
+            actors: HashMap::new(),
             ids: HashMap::new(),
             pools: HashMap::new(),
             openings: Vec::new(),
@@ -274,13 +290,10 @@ impl Writer {
         }
     }
 
-    /// Signs every line. Lines do not depend on each other's signatures, so a pool can.
-    pub(crate) fn seal(&self, lines: &[Line]) -> Result<Vec<Sealed>, Failure> {
-        let key = &self.keys.issuer;
-        match lines {
-            [line] => Ok(vec![seal_one(line, key)?]),
-            lines => lines.par_iter().map(|line| seal_one(line, key)).collect(),
-        }
+    /// What seals lines of a scroll.
+    pub(crate) fn sealer(&self, name: &str) -> Sealer {
+        let fields = self.is_indexing(name).then(|| self.scroll(name).fields.clone());
+        Sealer::new(self.keys.issuer.clone(), fields)
     }
 
     /// Step 7. After `Created` the calls have happened, whatever comes next.
@@ -288,21 +301,24 @@ impl Writer {
         &mut self,
         name: &str,
         prev: &Prev,
-        sealed: &[Sealed],
-    ) -> Result<Appended, Failure> {
-        let bytes: Vec<Vec<u8>> = sealed.iter().map(|s| s.bytes.clone()).collect();
+        mut ready: Vec<Ready>,
+    ) -> Result<(Appended, Vec<Ready>), Failure> {
+        let bytes: Vec<Vec<u8>> = ready.iter_mut().map(|r| std::mem::take(&mut r.bytes)).collect();
         match self.store.create(name, prev.size, &bytes) {
-            Created::Created => Ok(Appended::Yes),
+            Created::Created => {
+                ready.iter_mut().zip(bytes).for_each(|(ready, bytes)| ready.bytes = bytes);
+                Ok((Appended::Yes, ready))
+            }
             Created::Taken => {
                 self.scroll_mut(name).state.discard();
                 self.catch_up(name)?;
-                Ok(Appended::LostRace)
+                Ok((Appended::LostRace, Vec::new()))
             }
             Created::Unknown(what) => {
                 self.scroll_mut(name).state.discard();
                 Err(self.stop(format!(
                     "the write of {} receipts was not confirmed: {what}",
-                    sealed.len()
+                    ready.len()
                 )))
             }
             Created::Full(what) => {
@@ -313,10 +329,20 @@ impl Writer {
         }
     }
 
-    pub(crate) fn promote(&mut self, name: &str, sealed: &[Sealed]) {
+    /// Takes committed lines in; gives their bytes.
+    pub(crate) fn promote(&mut self, name: &str, mut ready: Vec<Ready>) -> Vec<Vec<u8>> {
         let scroll = self.scroll_mut(name);
-        sealed.iter().for_each(|s| scroll.take_in(&s.line, &s.bytes, true));
+        let mut lines = Vec::with_capacity(ready.len());
+        for ready in &mut ready {
+            scroll.take_in(&ready.line, ready.leaf, ready.terms.take(), true);
+            lines.push(std::mem::take(&mut ready.bytes));
+        }
         scroll.promote();
+        if ready.len() > FEW {
+            // Letting go of many lines takes longer than taking them in, and nobody waits for it.
+            rayon::spawn(move || drop(ready));
+        }
+        lines
     }
 
     /// Step 9: the guard first, so that no second root is ever signed for a size, not even in memory.
@@ -336,20 +362,25 @@ impl Writer {
     fn answer(
         &mut self,
         name: &str,
-        (batch, sealed): (&Batch, &[Sealed]),
+        (batch, mut lines): (&Batch, Vec<Vec<u8>>),
         waiting: &mut Vec<(usize, Admitted)>,
         answers: &mut [Option<Result<Answer, Failure>>],
         decided: Vec<Decided>,
     ) -> Result<(), Failure> {
+        let mut proofs = self.proofs_of(name, batch.prev.size, lines.len())?;
         let mut later = Vec::new();
         for ((n, call), decided) in std::mem::take(waiting).into_iter().zip(decided) {
             let answer = match decided {
                 Decided::Refused(failure) => Err(failure),
                 Decided::Known(group) => self.known(name, &group),
-                Decided::New { first, of } => {
-                    let lines = sealed[first..first + of].iter().map(|s| s.bytes.clone()).collect();
-                    Ok(self.proven(name, batch.prev.size + first as u64, lines, false))
-                }
+                Decided::New { first, of } => Ok(Answer {
+                    scroll: name.to_owned(),
+                    first: batch.prev.size + first as u64,
+                    lines: lines[first..first + of].iter_mut().map(std::mem::take).collect(),
+                    proofs: proofs[first..first + of].iter_mut().map(std::mem::take).collect(),
+                    checkpoint: self.notes.get(name).cloned().unwrap_or_default(),
+                    existing: false,
+                }),
                 Decided::Later => {
                     later.push((n, call));
                     continue;
@@ -361,10 +392,30 @@ impl Writer {
         Ok(())
     }
 
+    /// Inclusion proofs of lines that were just taken in; a pool makes them, because a batch has many.
+    fn proofs_of(&self, name: &str, first: u64, count: usize) -> Result<Vec<Vec<Hash>>, Failure> {
+        if count <= FEW {
+            return (first..first + count as u64)
+                .map(|seq| self.inclusion_path(name, seq))
+                .collect();
+        }
+        let hashes = &self.scroll(name).hashes;
+        let made: Result<Vec<Vec<Hash>>, Fault> = (0..count)
+            .into_par_iter()
+            .with_min_len(FEW)
+            .map(|n| hashes.inclusion_proof(hashes.size(), first + n as u64))
+            .collect();
+        match made {
+            Ok(proofs) => Ok(proofs),
+            // Tiles that do not read are made again by one.
+            Err(_) => (first..first + count as u64).map(|s| self.inclusion_path(name, s)).collect(),
+        }
+    }
+
     /// The answer for a call that was committed before, from the stored bytes.
     fn known(&self, name: &str, group: &Group) -> Result<Answer, Failure> {
         let lines = self.read_checked(name, group.first, group.of as usize)?;
-        Ok(self.proven(name, group.first, lines, true))
+        self.proven(name, group.first, lines, true)
     }
 
     /// Stored lines, compared with the leaf hashes they had when they were taken in: an answer never carries bytes that
@@ -376,9 +427,8 @@ impl Writer {
         count: usize,
     ) -> Result<Vec<Vec<u8>>, Failure> {
         let lines = self.store.read(name, first, count)?;
-        let tree = &self.scroll(name).tree;
         for (seq, line) in (first..).zip(&lines) {
-            if tree.subtree(0, seq) != Some(leaf_hash(line)) {
+            if self.with_tiles(name, |hashes| hashes.leaf(seq))? != leaf_hash(line) {
                 let (first, byte) =
                     self.segments.as_ref().map_or((0, 0), |s| s.layout_place(name, seq));
                 return Err(Failure::Corrupt(Corrupt {
@@ -394,16 +444,38 @@ impl Writer {
     }
 
     /// Receipts, inclusion proofs and the checkpoint they lead to.
-    fn proven(&self, name: &str, first: u64, lines: Vec<Vec<u8>>, existing: bool) -> Answer {
-        let scroll = self.scroll(name);
-        let size = scroll.size();
-        let proof = |seq: u64| -> Vec<Hash> {
-            let proof = scroll.tree.inclusion_proof(size, seq);
-            proof.expect("the line was taken in, so it is inside the tree")
-        };
-        let proofs = (first..first + lines.len() as u64).map(proof).collect();
+    fn proven(
+        &self,
+        name: &str,
+        first: u64,
+        lines: Vec<Vec<u8>>,
+        existing: bool,
+    ) -> Result<Answer, Failure> {
+        let proof = |seq: u64| self.inclusion_path(name, seq);
+        let proofs: Result<_, _> = (first..first + lines.len() as u64).map(proof).collect();
         let checkpoint = self.notes.get(name).cloned().unwrap_or_default();
-        Answer { scroll: name.to_owned(), first, lines, proofs, checkpoint, existing }
+        Ok(Answer { scroll: name.to_owned(), first, lines, proofs: proofs?, checkpoint, existing })
+    }
+
+    /// Inclusion proof of a line in the tree of now.
+    pub(crate) fn inclusion_path(&self, name: &str, seq: u64) -> Result<Vec<Hash>, Failure> {
+        self.with_tiles(name, |hashes| hashes.inclusion_proof(hashes.size(), seq))
+    }
+
+    /// Asks a scroll's tree; tiles that do not lead to its root are made again from the lines, and that is said.
+    pub(crate) fn with_tiles<T>(
+        &self,
+        name: &str,
+        ask: impl FnMut(&Hashes) -> Result<T, Fault>,
+    ) -> Result<T, Failure> {
+        let mut read = |at: u64, count: usize| Ok(self.store.read(name, at, count)?);
+        let (answer, rebuilt) = self.scroll(name).hashes.mended(&mut read, ask)?;
+        if rebuilt.tiles > 0 {
+            let names = rebuilt.names.join(", ");
+            let what = format!("{} tiles did not read and were made again: {names}", rebuilt.tiles);
+            self.asides.lock().expect("no holder of this lock panics").push(what);
+        }
+        Ok(answer)
     }
 }
 
@@ -414,17 +486,10 @@ enum Progress {
 }
 
 /// What became of step 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Appended {
     Yes,
     LostRace,
-}
-
-/// `draft` refuses lines that cannot be sealed, so a failure here is a fault of ours.
-fn seal_one(line: &Line, key: &SecretKey) -> Result<Sealed, Failure> {
-    line.seal(key).map_err(|e| {
-        let what = format!("{}/{} could not be sealed: {}", line.scroll, line.seq, e.message);
-        Failure::Fault(Fault { retryable: false, ..Fault::new("seal_failed", what) })
-    })
 }
 
 /// Fills in the digests of a record's derived contract and state.

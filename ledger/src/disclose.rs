@@ -90,7 +90,7 @@ impl Ledger {
         sink: &mut dyn Write,
     ) -> Result<u64, Failure> {
         let writer = self.writer();
-        let group = known_scroll(&writer, scroll)?.group(id).cloned();
+        let group = known_scroll(&writer, scroll)?.group(id);
         let openings: Vec<Opening> = match group {
             Some(group) => {
                 let bytes = writer.read_checked(scroll, group.first, 1)?.pop().unwrap_or_default();

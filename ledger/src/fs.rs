@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Prefix of paths that live in the guard directory.
 pub const GUARD: &str = "@guard";
@@ -50,6 +51,29 @@ pub trait Fs: Send + Sync {
     /// under the name is refused with [`io::ErrorKind::InvalidInput`].
     fn regular(&self, path: &str) -> io::Result<Option<u64>> {
         self.len(path)
+    }
+    /// A file that is read and written in place, made if there is none. Its directory must exist.
+    fn paged(&self, path: &str) -> io::Result<Arc<dyn Paged>>;
+}
+
+/// A file that is read and written in place; for what can be made again, never for the receipts.
+///
+/// Nothing is durable before [`sync`](Paged::sync) has returned `Ok`, and until then any part of what was written may
+/// be on the disk. One file has one writer; reads may come from several threads at once.
+pub trait Paged: Send + Sync {
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Fills `buf` from these bytes on; it is an error if the file ends before.
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<()>;
+    /// Writes over what is there; a file that ends before `at` is filled up with zeros.
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the file, or lengthens it with zeros.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes content and length durable.
+    fn sync(&self) -> io::Result<()>;
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
     }
 }
 
@@ -132,7 +156,11 @@ impl Fs for Disk {
     }
 
     fn read_at(&self, path: &str, from: u64, len: usize) -> io::Result<Vec<u8>> {
-        let mut file = File::open(self.path(path))?;
+        let path = self.path(path);
+        if !fs::symlink_metadata(&path)?.is_file() {
+            return Err(no_file_of_ours());
+        }
+        let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::with_capacity(len);
         file.take(len as u64).read_to_end(&mut bytes)?;
@@ -267,6 +295,41 @@ impl Fs for Disk {
             Ok(_) => Err(no_file_of_ours()),
             Err(e) => absent(e),
         }
+    }
+
+    fn paged(&self, path: &str) -> io::Result<Arc<dyn Paged>> {
+        let there = self.path(path);
+        if fs::symlink_metadata(&there).is_ok_and(|meta| !meta.is_file()) {
+            return Err(no_file_of_ours());
+        }
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        Ok(Arc::new(DiskPaged(private(options).open(there)?)))
+    }
+}
+
+/// A file of the real disk that is written in place.
+struct DiskPaged(File);
+
+impl Paged for DiskPaged {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buf, at)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, at)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `vm fsck`: does everything in the home agree with everything else? Reads only.
 
 mod private;
+mod tiles;
 
 use crate::audit::{self, Progress, self_asserted_trust};
 use crate::clock::SystemEntropy;
@@ -93,6 +94,7 @@ pub fn fsck(
     let mut openings = Openings::new(disk.clone(), Arc::new(SystemEntropy), &settings.ledger);
     for scroll in audit::scrolls(fs).unwrap_or_default() {
         private::check(disk, &mut openings, engines, &scroll, &mut findings);
+        tiles::check(disk, &scroll, &mut findings, progress);
     }
     open_runs(fs, &mut findings);
     leftovers(fs, &mut findings);

@@ -38,6 +38,8 @@ impl Writer {
 
     /// What was found and done since this was last asked, for people.
     pub fn take_messages(&mut self) -> Vec<String> {
+        let asides = self.asides.get_mut().expect("no holder of this lock panics");
+        self.messages.append(asides);
         std::mem::take(&mut self.messages)
     }
 }

@@ -8,6 +8,7 @@ use crate::ledger::Ledger;
 use crate::lock::Lock;
 use crate::open::lay_out;
 use crate::openings::OPENINGS_KEY;
+use crate::shelf::{INDEX_AFTER, Shelving};
 use crate::writer::{Outside, Settings, Writer};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -123,10 +124,25 @@ pub fn open_with_ports(
     doors: (Arc<dyn Gate>, Arc<dyn PortSource>),
     wait: Duration,
 ) -> Result<Owned, Failure> {
-    let lock = Lock::acquire(home, wait)?;
+    let owned = open_unless(home, guard, settings, engines, doors, wait, &mut || false)?;
+    Ok(owned.expect("nothing else was waited for"))
+}
+
+/// Like [`open_with_ports`], and gives up without an error once `instead` finds another way to the home: it is asked
+/// again and again while another process owns it.
+pub fn open_unless(
+    home: &Path,
+    guard: &Path,
+    settings: Settings,
+    engines: &'static [&'static dyn AnyEngine],
+    doors: (Arc<dyn Gate>, Arc<dyn PortSource>),
+    wait: Duration,
+    instead: &mut dyn FnMut() -> bool,
+) -> Result<Option<Owned>, Failure> {
+    let Some(lock) = Lock::acquire_unless(home, wait, instead)? else { return Ok(None) };
     make_private(guard).map_err(|e| io_fault("make", guard, &e))?;
     let guard_lock = Lock::acquire(guard, wait)?;
-    open_holding([lock, guard_lock], home, guard, settings, engines, doors)
+    open_holding([lock, guard_lock], home, guard, settings, engines, doors).map(Some)
 }
 
 /// Opens a home whose locks are held: its own, and that of the guard directory, which a copy of the home would share.
@@ -147,10 +163,11 @@ pub(crate) fn open_holding(
         gate,
         engines,
         ports,
+        shelving: Some(Shelving { fs: Arc::new(Disk::new(home, guard)), after: INDEX_AFTER }),
     };
     let writer = Writer::open(outside, settings, keys)?;
     keep_public_keys(home, &writer)?;
-    Ok(Owned { ledger: Ledger::new(writer), _locks: locks })
+    Ok(Owned { ledger: Ledger::with_worker(writer), _locks: locks })
 }
 
 /// Writes the public keys again when a scroll is not among them yet.

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use vm_contracts::{Failure, Fault, Refusal, RefusalKind};
 use vm_receipts::key::SecretKey;
 use vm_scrolls::note::Vkey;
@@ -17,7 +18,7 @@ pub const LOG: &str = "log.pem";
 /// Both signing keys. Neither is ever shown.
 pub struct Keys {
     /// Seals receipts.
-    pub issuer: SecretKey,
+    pub issuer: Arc<SecretKey>,
     /// Signs checkpoints.
     pub log: SecretKey,
 }
@@ -30,12 +31,12 @@ impl Keys {
             entropy.fill(&mut seed);
             SecretKey::from_seed(seed)
         };
-        Self { issuer: draw(), log: draw() }
+        Self { issuer: Arc::new(draw()), log: draw() }
     }
 
     /// Writes both files (0600), synced; refuses to replace one.
     pub fn save(&self, dir: &Path) -> io::Result<()> {
-        for (name, key) in [(ISSUER, &self.issuer), (LOG, &self.log)] {
+        for (name, key) in [(ISSUER, &*self.issuer), (LOG, &self.log)] {
             let mut file = fs::OpenOptions::new()
                 .write(true)
                 .create_new(true)
@@ -49,7 +50,7 @@ impl Keys {
 
     /// Reads both files; refuses keys that others on this machine could read.
     pub fn load(dir: &Path) -> Result<Self, Failure> {
-        Ok(Self { issuer: load(&dir.join(ISSUER))?, log: load(&dir.join(LOG))? })
+        Ok(Self { issuer: Arc::new(load(&dir.join(ISSUER))?), log: load(&dir.join(LOG))? })
     }
 
     /// The log key as a C2SP vkey line for an origin.

@@ -4,17 +4,22 @@
 //! that has gathered meanwhile as one batch; the others find their answers ready. No thread of its own is needed.
 
 use crate::scroll::Scroll;
+use crate::search::{self, Receipt};
+use crate::shelf::Job;
 use crate::writer::{Answer, Writer};
 use serde_json::Map;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
 use vm_contracts::{
-    AnyEngine, AnyState, Call, Export, Failure, Fault, History, Import, Refusal, Source, Term,
-    Value, edge,
+    AnyEngine, AnyState, Call, Export, Failure, Fault, History, Import, Lost, Refusal, Source,
+    Term, Value, edge,
 };
 use vm_receipts::key::SecretKey;
 use vm_receipts::line::Line;
 use vm_receipts::moment::Moment;
+use vm_scrolls::query::{Page, Query};
 use vm_scrolls::tree::Hash;
 
 /// Most calls that one holder of the writer takes from the queue at once.
@@ -26,8 +31,79 @@ type Slot = Arc<Mutex<Option<Result<Answer, Failure>>>>;
 
 /// A home that is open for work.
 pub struct Ledger {
-    writer: Mutex<Writer>,
+    shared: Arc<Shared>,
     queue: Mutex<Vec<(Call, Slot)>>,
+    /// Writes index and tiles while the writer goes on; without it that is done by whoever commits.
+    worker: Option<Worker>,
+    /// How many commands sign with each key that was lent for a while, by its DID.
+    lent_keys: Mutex<HashMap<String, u32>>,
+}
+
+/// A signing key that the ledger has for as long as this stands, see [`Ledger::sign_as_while`].
+pub struct Signing<'a> {
+    ledger: &'a Ledger,
+    did: String,
+}
+
+impl Drop for Signing<'_> {
+    fn drop(&mut self) {
+        let mut lent = self.ledger.lent_keys.lock().expect("counting cannot panic");
+        let left = lent.get(&self.did).map_or(0, |count| count.saturating_sub(1));
+        if left > 0 {
+            lent.insert(self.did.clone(), left);
+            return;
+        }
+        lent.remove(&self.did);
+        // After a panic inside the writer nothing is signed any more, so there is nothing to take away.
+        if let Ok(mut writer) = self.ledger.shared.writer.lock() {
+            writer.signers.remove(&self.did);
+        }
+    }
+}
+
+struct Shared {
+    writer: Mutex<Writer>,
+    /// Something was handed over to the index.
+    settled: Condvar,
+}
+
+impl Shared {
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect("a panic inside the writer ends the process")
+    }
+}
+
+/// The thread that writes index and tiles.
+struct Worker {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    fn start(shared: Arc<Shared>) -> Self {
+        let (jobs, due) = mpsc::channel::<Job>();
+        let work = move || {
+            for job in due {
+                let done = job.run_guarded();
+                shared.writer().end_shelving(job, done);
+                shared.settled.notify_all();
+            }
+        };
+        Self { jobs: Some(jobs), thread: Some(std::thread::spawn(work)) }
+    }
+
+    fn send(&self, job: Job) {
+        // The thread lives as long as this does.
+        let _ = self.jobs.as_ref().map(|jobs| jobs.send(job).is_ok());
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // A thread that panicked has nothing left to say.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// A point in a scroll's history that a question is asked of.
@@ -43,14 +119,41 @@ pub enum AsOf {
 }
 
 impl Ledger {
-    /// A ledger over an open writer.
+    /// A ledger over an open writer. Whoever commits writes index and tiles as well, where they are due.
     pub fn new(writer: Writer) -> Self {
-        Self { writer: Mutex::new(writer), queue: Mutex::new(Vec::new()) }
+        let shared = Arc::new(Shared { writer: Mutex::new(writer), settled: Condvar::new() });
+        let (queue, lent_keys) = (Mutex::new(Vec::new()), Mutex::new(HashMap::new()));
+        Self { shared, queue, worker: None, lent_keys }
+    }
+
+    /// The same with a thread that writes index and tiles, so that nobody who commits waits for them.
+    pub fn with_worker(writer: Writer) -> Self {
+        let mut ledger = Self::new(writer);
+        ledger.worker = Some(Worker::start(ledger.shared.clone()));
+        ledger
     }
 
     /// The writer, for one thing at a time.
     pub fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().expect("a panic inside the writer ends the process")
+        self.shared.writer()
+    }
+
+    /// Hands over to the index what is due, after a commit or a tick; waits only where memory would grow too far.
+    fn shelve_due(&self, mut writer: MutexGuard<'_, Writer>) {
+        let jobs = writer.due_jobs();
+        match &self.worker {
+            None => {
+                for job in jobs {
+                    let done = job.run_guarded();
+                    writer.end_shelving(job, done);
+                }
+            }
+            Some(worker) => {
+                jobs.into_iter().for_each(|job| worker.send(job));
+                let settled = &self.shared.settled;
+                drop(settled.wait_while(writer, |writer| writer.is_far_behind()));
+            }
+        }
     }
 
     /// Commits one call. Many threads may call this; their calls share syncs.
@@ -70,6 +173,7 @@ impl Ledger {
             };
             commit_taken(&mut writer, taken);
             if let Some(answer) = slot.lock().expect("setting cannot panic").take() {
+                self.shelve_due(writer);
                 return answer;
             }
         }
@@ -79,7 +183,9 @@ impl Ledger {
     pub fn submit_all(&self, calls: Vec<Call>) -> Vec<Result<Answer, Failure>> {
         let slots: Vec<Slot> = calls.iter().map(|_| Slot::default()).collect();
         let taken = calls.into_iter().zip(slots.iter().cloned()).collect();
-        commit_taken(&mut self.writer(), taken);
+        let mut writer = self.writer();
+        commit_taken(&mut writer, taken);
+        self.shelve_due(writer);
         let answer = |s: Slot| {
             s.lock().expect("setting cannot panic").take().expect("each call was answered")
         };
@@ -91,9 +197,26 @@ impl Ledger {
         find_engine(self.writer().engines(), name)
     }
 
-    /// Makes signed-state and ROOT current. Call it before the process ends.
+    /// Makes signed-state and ROOT current, and the index where that is worth it. Call it before the process ends.
     pub fn flush(&self) -> Result<(), Failure> {
-        self.writer().publish()
+        let mut writer = self.writer();
+        writer.publish()?;
+        if self.worker.is_some() {
+            let settled = self.shared.settled.wait_while(writer, |w| w.is_shelving());
+            writer = settled.expect("a panic inside the writer ends the process");
+        }
+        writer.shelve();
+        Ok(())
+    }
+
+    /// Makes signed-state and ROOT current where they are behind, and hands over to the index what is worth it: for a
+    /// process that goes on, about once a second.
+    pub fn tick(&self) -> Result<(), Failure> {
+        let mut writer = self.writer();
+        writer.look_for_space();
+        writer.publish()?;
+        self.shelve_due(writer);
+        Ok(())
     }
 
     /// Answers a report of an engine, as of a point in its history.
@@ -104,28 +227,32 @@ impl Ledger {
         question: &Map<String, Value>,
         as_of: AsOf,
     ) -> Result<(u64, Value), Failure> {
-        let writer = self.writer();
-        let engine = find_engine(writer.engines(), engine)?;
-        let spec = engine.reports().into_iter().find(|s| s.verb == verb).ok_or_else(|| {
-            Refusal::not_found(
-                "unknown_report",
-                format!("{} has no report {verb:?}", engine.name()),
-            )
-        })?;
-        let question = edge::admit(spec, question)?;
-        let view = View::at(&writer, engine, as_of)?;
-        let mut history = view.history();
-        let answer = engine.report(view.state(), &mut history, verb, &question)?;
-        Ok((view.size, answer))
+        self.reading(|writer| report(writer, engine, verb, question, as_of))
+    }
+
+    /// Reads with the writer at rest; once more where an index did not read and had to be made again.
+    pub(crate) fn reading<T>(
+        &self,
+        read: impl Fn(&Writer) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut writer = self.writer();
+        loop {
+            let found = read(&writer);
+            // A scroll is healed once; after that it does without an index, so this ends.
+            if !writer.healed()? {
+                return found;
+            }
+        }
     }
 
     /// Writes an engine's state and history in a foreign format.
     pub fn export(&self, engine: &str, format: &str) -> Result<Export, Failure> {
-        let writer = self.writer();
-        let engine = find_engine(writer.engines(), engine)?;
-        let view = View::at(&writer, engine, AsOf::Now)?;
-        let mut history = view.history();
-        engine.export(view.state(), &mut history, format)
+        self.reading(|writer| {
+            let engine = find_engine(writer.engines(), engine)?;
+            let view = View::at(writer, engine, AsOf::Now)?;
+            let mut history = view.history();
+            engine.export(view.state(), &mut history, format)
+        })
     }
 
     /// Reads a source into calls, without committing any.
@@ -135,15 +262,34 @@ impl Ledger {
         format: Option<&str>,
         source: Source<'_>,
     ) -> Result<Import, Failure> {
-        let writer = self.writer();
-        let engine = find_engine(writer.engines(), engine)?;
-        let view = View::at(&writer, engine, AsOf::Now)?;
-        Ok(engine.import(view.state(), format, source)?)
+        self.reading(|writer| {
+            let engine = find_engine(writer.engines(), engine)?;
+            let view = View::at(writer, engine, AsOf::Now)?;
+            Ok(engine.import(view.state(), format, source)?)
+        })
     }
 
     /// From now on, receipts of calls by this key's owner carry their own signature. The key is never kept.
     pub fn sign_as(&self, key: SecretKey) {
         self.writer().sign_as(key);
+    }
+
+    /// The same for as long as the answer stands: in a process that lives on, the key goes with the last command that
+    /// brought it.
+    pub fn sign_as_while(&self, key: SecretKey) -> Signing<'_> {
+        let did = key.did().to_owned();
+        let mut lent = self.lent_keys.lock().expect("counting cannot panic");
+        *lent.entry(did.clone()).or_default() += 1;
+        self.writer().sign_as(key);
+        Signing { ledger: self, did }
+    }
+
+    /// Why this ledger answers nothing any more, if so.
+    pub fn health(&self) -> Result<(), Failure> {
+        match self.shared.writer.lock() {
+            Ok(writer) => writer.usable_for_reading(),
+            Err(_) => Err(Lost { message: "the writer of this ledger broke".into() }.into()),
+        }
     }
 
     /// The key for ids of imported calls, see [`Source`].
@@ -163,26 +309,49 @@ impl Ledger {
         walk(&writer, scroll, from, u64::MAX, visit)
     }
 
+    /// The receipts of a scroll that satisfy every filter, one page of them, and the size they were looked for in.
+    pub fn query(&self, scroll: &str, query: &Query) -> Result<(u64, Page<Receipt>), Failure> {
+        self.reading(|writer| search::page(writer, scroll, query))
+    }
+
     /// One line and its inclusion proof in the current tree, with the signed checkpoint.
     pub fn prove(&self, scroll: &str, seq: u64) -> Result<Proven, Failure> {
-        let writer = self.writer();
-        let found = known_scroll(&writer, scroll)?;
-        let size = found.size();
-        if seq >= size {
-            let what = format!("{scroll} has {size} receipts; there is no {scroll}/{seq}");
-            return Err(Refusal::not_found("no_such_receipt", what).into());
-        }
-        let line = writer.read_checked(scroll, seq, 1)?.pop().expect("it is below the size");
-        let path = found.tree.inclusion_proof(size, seq).expect("it is below the size");
-        let checkpoint = writer.notes.get(scroll).cloned().unwrap_or_default();
-        Ok(Proven { line, seq, path, checkpoint })
+        self.reading(|writer| {
+            let size = known_scroll(writer, scroll)?.size();
+            if seq >= size {
+                let what = format!("{scroll} has {size} receipts; there is no {scroll}/{seq}");
+                return Err(Refusal::not_found("no_such_receipt", what).into());
+            }
+            let line = writer.read_checked(scroll, seq, 1)?.pop().expect("it is below the size");
+            let path = writer.inclusion_path(scroll, seq)?;
+            let checkpoint = writer.notes.get(scroll).cloned().unwrap_or_default();
+            Ok(Proven { line, seq, path, checkpoint })
+        })
     }
 
     /// Sequence numbers of the lines that a call left.
     pub fn find(&self, scroll: &str, id: &str) -> Result<Option<(u64, u32)>, Failure> {
-        let writer = self.writer();
-        Ok(known_scroll(&writer, scroll)?.group(id).map(|g| (g.first, g.of)))
+        self.reading(|writer| Ok(known_scroll(writer, scroll)?.group(id).map(|g| (g.first, g.of))))
     }
+}
+
+/// Answers a report of an engine, as of a point in its history.
+fn report(
+    writer: &Writer,
+    engine: &str,
+    verb: &str,
+    question: &Map<String, Value>,
+    as_of: AsOf,
+) -> Result<(u64, Value), Failure> {
+    let engine = find_engine(writer.engines(), engine)?;
+    let spec = engine.reports().into_iter().find(|s| s.verb == verb).ok_or_else(|| {
+        Refusal::not_found("unknown_report", format!("{} has no report {verb:?}", engine.name()))
+    })?;
+    let question = edge::admit(spec, question)?;
+    let view = View::at(writer, engine, as_of)?;
+    let mut history = view.history();
+    let answer = engine.report(view.state(), &mut history, verb, &question)?;
+    Ok((view.size, answer))
 }
 
 /// A line with what shows that it is in the tree.
@@ -248,7 +417,7 @@ fn commit_taken(writer: &mut Writer, taken: Vec<(Call, Slot)>) {
 }
 
 /// Visits lines `[from, to)` of a scroll, as they were taken in.
-fn walk(
+pub(crate) fn walk(
     writer: &Writer,
     scroll: &str,
     from: u64,
@@ -350,9 +519,9 @@ struct Walk<'a> {
 
 impl History for Walk<'_> {
     fn scan(&mut self, terms: &[Term], visit: &mut dyn FnMut(&Line) -> bool) -> Result<(), Fault> {
-        walk(self.writer, self.scroll, 0, self.size, &mut |_, line| {
+        search::scan(self.writer, self.scroll, self.size, terms, &mut |line| {
             let fits = terms.iter().all(|t| satisfies(line, t));
-            !fits || visit(line)
+            Ok(!fits || visit(line))
         })
         .map_err(unreadable)
     }
@@ -362,21 +531,13 @@ impl History for Walk<'_> {
         terms: &[Term],
         visit: &mut dyn FnMut(&Line, &Map<String, Value>) -> bool,
     ) -> Result<(), Fault> {
-        let mut failed = None;
-        walk(self.writer, self.scroll, 0, self.size, &mut |_, line| {
+        search::scan(self.writer, self.scroll, self.size, terms, &mut |line| {
             if !terms.iter().all(|t| satisfies(line, t)) {
-                return true;
+                return Ok(true);
             }
-            match opened_or_none(self.writer.opened(line)) {
-                Ok(opened) => visit(line, &opened),
-                Err(failure) => {
-                    failed = Some(failure);
-                    false
-                }
-            }
+            Ok(visit(line, &opened_or_none(self.writer.opened(line))?))
         })
-        .map_err(unreadable)?;
-        failed.map_or(Ok(()), |failure| Err(unreadable(failure)))
+        .map_err(unreadable)
     }
 
     fn opened(&mut self, line: &Line) -> Result<Map<String, Value>, Fault> {

@@ -24,6 +24,17 @@ pub struct Lock {
 impl Lock {
     /// Waits at most `wait` for the lock, then refuses with the owner's name.
     pub fn acquire(home: &Path, wait: Duration) -> Result<Self, Failure> {
+        let lock = Self::acquire_unless(home, wait, &mut || false)?;
+        Ok(lock.expect("nothing else was waited for"))
+    }
+
+    /// As [`acquire`](Self::acquire), and gives up without an error once `instead` finds another way: it is asked each
+    /// time the lock is found held.
+    pub fn acquire_unless(
+        home: &Path,
+        wait: Duration,
+        instead: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Self>, Failure> {
         let path = home.join(LOCK);
         let io = |e: std::io::Error| {
             let what = format!("cannot lock {}: {e}", path.display());
@@ -46,6 +57,7 @@ impl Lock {
             match directory.try_lock().and_then(|()| file.try_lock()) {
                 Ok(()) => break,
                 Err(TryLockError::Error(e)) => return Err(io(e)),
+                Err(TryLockError::WouldBlock) if instead() => return Ok(None),
                 Err(TryLockError::WouldBlock) if began.elapsed() >= wait => {
                     return Err(busy(&mut file, home, wait).into());
                 }
@@ -58,7 +70,7 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(owner.as_bytes()));
-        Ok(Self { directory, file })
+        Ok(Some(Self { directory, file }))
     }
 }
 
@@ -103,6 +115,20 @@ mod tests {
         assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
         drop(first);
         Lock::acquire(home.path(), Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn whoever_finds_another_way_waits_no_longer() {
+        let home = tempfile::tempdir().unwrap();
+        let free = Lock::acquire_unless(home.path(), Duration::ZERO, &mut || true).unwrap();
+        assert!(free.is_some(), "a free lock is taken without asking");
+        let mut asked = 0;
+        let mut third = || {
+            asked += 1;
+            asked == 3
+        };
+        let hour = Duration::from_secs(3_600);
+        assert!(Lock::acquire_unless(home.path(), hour, &mut third).unwrap().is_none());
     }
 
     #[test]

@@ -4,11 +4,13 @@ use crate::acts::DAMAGED_TAIL;
 use crate::clock::Reading;
 use crate::fs::Fs;
 use crate::guard::{Guard, Signed};
+use crate::index::Index;
 use crate::keys::Keys;
 use crate::openings::Openings;
-use crate::recover::{Recovered, recover};
+use crate::recover::{Known, Recovered, recover};
 use crate::scroll::Scroll;
 use crate::segments::{SEGMENT_LINES, Segments};
+use crate::shelf::Fitting;
 use crate::store::Store;
 use crate::writer::{CLOCK, Outside, RESERVE, RESERVE_BYTES, Settings, Writer, root_path};
 use serde_json::Value;
@@ -20,6 +22,9 @@ use vm_receipts::key::PublicKey;
 use vm_receipts::moment::Moment;
 use vm_scrolls::checkpoint::Checkpoint;
 use vm_scrolls::note::{NOTE_BYTES_MAX, Vkey};
+
+/// Receipts that an index lacks at open before that is worth a word.
+const SAID_FROM: u64 = 10_000;
 
 impl Writer {
     /// Opens the home behind `outside.fs`: recovers every scroll, takes its lines in, compares them with what was
@@ -43,26 +48,18 @@ impl Writer {
         let mut names: BTreeSet<String> =
             guard.scrolls(&prefix).map(|(name, _)| name.to_owned()).collect();
         names.extend(scrolls_with_files(&*outside.fs).map_err(|e| fault("list", "receipts", &e))?);
-        let issuer = keys.issuer.public();
-        let mut layouts = HashMap::new();
-        let mut damage = BTreeMap::new();
-        let mut full = false;
-        for name in &names {
-            let signed = guard.get(&settings.origin(name)).map_or(0, |s| s.size);
-            let recovered = recover_with_room(&*outside.fs, name, signed, per_file, &issuer)?;
-            full |= recovered.full;
-            messages.extend(recovered.notes);
-            layouts.insert(name.clone(), recovered.layout);
-            damage.extend(recovered.damage.map(|d| (name.clone(), d)));
-        }
-        let segments = Arc::new(Segments::with_files_of(per_file, outside.fs.clone(), layouts));
+        let fs = outside.fs.clone();
+        let segments = Arc::new(Segments::with_files_of(per_file, fs, HashMap::new()));
+        let shelving = outside.shelving.clone();
         let mut writer = Self::over(outside, settings, keys, segments.clone(), guard);
         writer.segments = Some(segments);
-        writer.damage = damage;
+        writer.shelving = shelving;
         writer.messages = messages;
-        writer.full = full;
+        for name in &names {
+            writer.bring_in(name)?;
+        }
         for name in names {
-            writer.open_scroll(&name)?;
+            writer.sign_opened(&name)?;
         }
         writer.check_clock();
         if !writer.guard.is_saved(&*writer.fs) {
@@ -93,6 +90,12 @@ impl Writer {
             fs: outside.fs,
             store,
             segments: None,
+            shelving: None,
+            shelved_in_flight: 0,
+            lives: 0,
+            tiles: BTreeMap::new(),
+            healed_once: BTreeSet::new(),
+            just_published: false,
             published_ms: outside.clock.read().uptime_ms,
             clock: outside.clock,
             entropy: outside.entropy,
@@ -110,35 +113,113 @@ impl Writer {
             damage: BTreeMap::new(),
             stopped: None,
             full: false,
+            full_since_open: false,
             clock_jump: None,
             last_reading: None,
             messages: Vec::new(),
+            asides: Mutex::default(),
         }
     }
 
-    pub(crate) fn open_scroll(&mut self, name: &str) -> Result<(), Failure> {
+    /// Recovers a scroll's files, takes its lines in from where its index has come to, and compares them with what was
+    /// signed. Nothing is signed yet.
+    pub(crate) fn bring_in(&mut self, name: &str) -> Result<(), Failure> {
+        let why = match self.fitting(name)? {
+            Ok(fitting) => {
+                let done = self.take_scroll(name, Some(fitting));
+                match self.scrolls.get(name).and_then(Scroll::trouble) {
+                    Some(what) => Some(format!("does not read: {what}")),
+                    None => return done,
+                }
+            }
+            Err(why) => why,
+        };
+        self.bring_in_without_index(name)?;
+        let size = self.scroll(name).size();
+        match why {
+            Some(why) => self.messages.push(crate::shelf::rebuilt(name, &why, size)),
+            None if self.is_indexing(name) && size >= SAID_FROM => {
+                let what = format!("{name} had no index; it is built from {size} receipts");
+                self.messages.push(what);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The same from the lines alone; an index that is there is taken away.
+    pub(crate) fn bring_in_without_index(&mut self, name: &str) -> Result<(), Failure> {
+        self.scrolls.remove(name);
+        if let Some(shelving) = &self.shelving {
+            // If it cannot be removed now, it does not fit at the next open either.
+            let _ = Index::discard(&*shelving.fs, name);
+        }
+        self.take_scroll(name, None)
+    }
+
+    fn take_scroll(&mut self, name: &str, fitting: Option<Fitting>) -> Result<(), Failure> {
+        let (shelf, known) = match fitting {
+            Some(fitting) => (Some(fitting.shelf), fitting.known),
+            None => (None, Known::default()),
+        };
+        let signed = self.signed(name).map_or(0, |s| s.size);
+        let per_file = self.segments.as_ref().map_or(SEGMENT_LINES, |s| s.per_file());
+        let issuer = self.keys.issuer.public();
+        let recovered = recover_with_room(&*self.fs, name, (signed, known), per_file, &issuer)?;
+        self.full |= recovered.full;
+        self.full_since_open |= recovered.full;
+        self.messages.extend(recovered.notes);
+        self.damage.remove(name);
+        self.damage.extend(recovered.damage.map(|d| (name.to_owned(), d)));
+        self.begin_scroll(name);
+        self.stand(name, shelf);
+        self.take_files(name, recovered.base)?;
+        if let Some(segments) = self.segments.clone() {
+            segments.change(name, |layout| layout.extend(recovered.lengths.into_iter()));
+        }
+        self.own_genesis(name)?;
+        self.catch_up(name)?;
+        self.reach_tiles(name)?;
+        self.mark_damage(name);
+        self.compare_with_signed(name)?;
+        self.compare_with_root(name)
+    }
+
+    /// A scroll with nothing in it yet.
+    pub(crate) fn begin_scroll(&mut self, name: &str) {
         let engine = self.engines.iter().find(|e| e.scroll() == name).copied();
-        self.scrolls.insert(name.to_owned(), Scroll::new(name, engine));
+        let mut scroll = Scroll::new(name, engine);
+        self.lives += 1;
+        scroll.life = self.lives;
         if engine.is_none() {
             let what = format!("no engine of this version writes the scroll {name}");
-            self.scroll_mut(name).read_only =
+            scroll.read_only =
                 Some(Refusal::new("scroll_without_engine", RefusalKind::Unavailable, what));
         }
-        self.catch_up(name)?;
-        if let Some(found) = self.damage.get(name) {
-            let what = format!(
-                "{name} is read-only: {}, line {}, byte {}: {}",
-                found.file, found.line, found.byte, found.claim
-            );
-            let hint = format!(
-                "Lines from {} on may have been acknowledged. `vm accept-cut {name}` sets them aside and leaves a receipt.",
-                found.from
-            );
-            let damaged = Refusal::new(DAMAGED_TAIL, RefusalKind::Unavailable, what).hint(hint);
-            self.scroll_mut(name).read_only.get_or_insert(damaged);
-        }
-        self.compare_with_signed(name)?;
-        self.compare_with_root(name)?;
+        self.scrolls.insert(name.to_owned(), scroll);
+    }
+
+    fn mark_damage(&mut self, name: &str) {
+        let Some(found) = self.damage.get(name) else { return };
+        let what = format!(
+            "{name} is read-only: {}, line {}, byte {}: {}",
+            found.file, found.line, found.byte, found.claim
+        );
+        let hint = format!(
+            "Lines from {} on may have been acknowledged. `vm accept-cut {name}` sets them aside and leaves a receipt.",
+            found.from
+        );
+        let damaged = Refusal::new(DAMAGED_TAIL, RefusalKind::Unavailable, what).hint(hint);
+        self.scroll_mut(name).read_only.get_or_insert(damaged);
+    }
+
+    pub(crate) fn open_scroll(&mut self, name: &str) -> Result<(), Failure> {
+        self.bring_in(name)?;
+        self.sign_opened(name)
+    }
+
+    /// Signs what stands in a scroll, once it has been compared with what was signed before.
+    fn sign_opened(&mut self, name: &str) -> Result<(), Failure> {
         let size = self.scroll(name).size();
         let signed = self.signed(name).map_or(0, |s| s.size);
         if size > signed {
@@ -163,7 +244,7 @@ impl Writer {
     fn compare_with_signed(&self, name: &str) -> Result<(), Failure> {
         let Some(Signed { size, root }) = self.signed(name) else { return Ok(()) };
         let scroll = self.scroll(name);
-        match scroll.tree.root_at(size) {
+        match self.with_tiles(name, |hashes| hashes.root_at(size))? {
             None => Err(Failure::Corrupt(Corrupt {
                 file: crate::segments::scroll_dir(name),
                 line: Some(scroll.size()),
@@ -219,7 +300,7 @@ impl Writer {
         let (checkpoint, _) =
             Checkpoint::open(&bytes, &[vkey]).map_err(|e| corrupt(e.to_string(), again))?;
         let scroll = self.scroll(name);
-        match scroll.tree.root_at(checkpoint.size) {
+        match self.with_tiles(name, |hashes| hashes.root_at(checkpoint.size))? {
             None => Err(corrupt(
                 format!(
                     "it is signed for {} lines, but only {} are there",
@@ -297,16 +378,16 @@ impl Writer {
 fn recover_with_room(
     fs: &dyn Fs,
     name: &str,
-    signed: u64,
+    (signed, known): (u64, Known),
     per_file: u64,
     issuer: &PublicKey,
 ) -> Result<Recovered, Failure> {
-    let first = recover(fs, name, signed, per_file, issuer)?;
+    let first = recover(fs, name, signed, per_file, issuer, known)?;
     if !first.full || !matches!(fs.len(RESERVE), Ok(Some(_))) {
         return Ok(first);
     }
     fs.remove(RESERVE).and_then(|()| fs.sync_dir("")).map_err(|e| fault("remove", RESERVE, &e))?;
-    recover(fs, name, signed, per_file, issuer)
+    recover(fs, name, signed, per_file, issuer, known)
 }
 
 /// Scrolls that have a receipts file.

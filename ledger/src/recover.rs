@@ -8,9 +8,12 @@
 //!
 //! Whatever is kept above signed-state is copied to a new, synced file before it is believed: after a failed sync the
 //! page cache shows bytes that the disk never took.
+//!
+//! Only the end of a scroll is looked at here: from where the index has come to, or from the file that signed-state ends
+//! in. Files before that are full, and are compared when they are taken in or read.
 
 use crate::fs::{Fs, make_dir};
-use crate::segments::{Layout, scroll_dir, segment_path};
+use crate::segments::{scroll_dir, segment_path};
 use std::io;
 use vm_contracts::{Corrupt, Failure, Fault};
 use vm_receipts::key::PublicKey;
@@ -22,8 +25,10 @@ pub const QUARANTINE: &str = "quarantine";
 /// A scroll whose files are in order, as far as it may be used.
 #[derive(Debug)]
 pub struct Recovered {
-    /// Where the usable lines lie.
-    pub layout: Layout,
+    /// The first line that was looked at.
+    pub base: u64,
+    /// Lengths of the usable lines from there on, ends included.
+    pub lengths: Vec<u64>,
     /// What was found and done, for people.
     pub notes: Vec<String>,
     /// Lines that do not read and may have been acknowledged; the scroll is then read-only.
@@ -47,16 +52,38 @@ pub struct Damage {
     pub claim: String,
 }
 
-/// One file's bytes and the lines in them.
+/// The lines that are known to be in order: so many, of which the file that the next one goes into holds `end` bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Lines.
+    pub size: u64,
+    /// Bytes.
+    pub end: u64,
+}
+
+impl Known {
+    /// What recovery may begin at: what is known, or the file that signed-state ends in, whichever is further.
+    fn or_file_of(self, signed: u64, per_file: u64) -> Self {
+        let first = signed - signed % per_file;
+        if first > self.size { Known { size: first, end: 0 } } else { self }
+    }
+}
+
+/// One file's bytes, from where the known lines end, and the lines in them.
 struct Segment {
     first: u64,
     /// Lines it holds when it is full.
     room: u64,
+    /// Lines of it that are known.
+    known: u64,
+    /// Bytes of it that hold them.
+    skipped: u64,
     path: String,
     bytes: Vec<u8>,
 }
 
 /// The first line that does not read.
+#[derive(Clone)]
 struct Bad {
     seq: u64,
     path: String,
@@ -67,37 +94,39 @@ struct Bad {
 }
 
 /// Brings the files of one scroll, of `per_file` lines each, into a state that can be taken in. `signed` is the size in
-/// signed-state.
+/// signed-state; lines that are `known` are not looked at again.
 pub fn recover(
     fs: &dyn Fs,
     scroll: &str,
     signed: u64,
     per_file: u64,
     issuer: &PublicKey,
+    known: Known,
 ) -> Result<Recovered, Failure> {
-    let segments = read_segments(fs, scroll, per_file)?;
-    let scan = scan(&segments, &Judge { scroll, signed, issuer })?;
+    let known = known.or_file_of(signed, per_file);
+    let segments = read_segments(fs, scroll, per_file, known)?;
+    let scan = scan(&segments, known.size, &Judge { scroll, signed, issuer })?;
     let mut notes = Vec::new();
-    let total = scan.lines.len() as u64;
-    let Some(bad) = scan.bad else {
-        let keep = complete_calls(&scan.lines, signed, total);
+    let total = known.size + scan.lines.len() as u64;
+    let Some(bad) = &scan.bad else {
+        let keep = complete_calls(&scan, signed, total);
         if keep < total || total > signed {
-            return rewritten(fs, scroll, &segments, scan.lines, (signed, keep), per_file, notes);
+            return rewritten(fs, scroll, &segments, scan, (signed, keep), notes);
         } else if !segments.is_empty() {
             // A recovery that died between its rename and the sync of the directory left a name that only the page
             // cache knows; what is appended under it would be lost with it.
             let dir = scroll_dir(scroll);
             fs.sync_dir(&dir).map_err(|e| io_fault("sync", &dir, &e))?;
         }
-        return finish(scan.lines, keep, per_file, notes, None);
+        return Ok(finish(scan, keep, notes, None));
     };
     if bad.seq < signed {
-        return Err(Failure::Corrupt(corrupt(&bad, signed)));
+        return Err(Failure::Corrupt(corrupt(bad, signed)));
     }
-    let keep = complete_calls(&scan.lines, signed, bad.seq);
+    let keep = complete_calls(&scan, signed, bad.seq);
     if !bad.torn || scan.later_batch {
-        let damage =
-            Damage { from: keep, file: bad.path, line: bad.line, byte: bad.byte, claim: bad.claim };
+        let Bad { path: file, line, byte, claim, .. } = bad.clone();
+        let damage = Damage { from: keep, file, line, byte, claim };
         notes.push(format!(
             "{scroll} is read-only: {}, line {}, byte {}: {}; lines from {} on may have been acknowledged",
             damage.file, damage.line, damage.byte, damage.claim, damage.from
@@ -105,9 +134,9 @@ pub fn recover(
         if keep > signed {
             renew(fs, scroll, &segments, signed)?;
         }
-        return finish(scan.lines, keep, per_file, notes, Some(damage));
+        return Ok(finish(scan, keep, notes, Some(damage)));
     }
-    rewritten(fs, scroll, &segments, scan.lines, (signed, keep), per_file, notes)
+    rewritten(fs, scroll, &segments, scan, (signed, keep), notes)
 }
 
 /// Rewrites what stands above signed-state; without space for that, only what is signed may be used.
@@ -115,49 +144,41 @@ fn rewritten(
     fs: &dyn Fs,
     scroll: &str,
     segments: &[Segment],
-    lines: Vec<Found>,
+    scan: Scan,
     (signed, keep): (u64, u64),
-    per_file: u64,
     mut notes: Vec<String>,
 ) -> Result<Recovered, Failure> {
-    match rewrite(fs, scroll, segments, &lines, signed, keep, &mut notes) {
-        Ok(()) => finish(lines, keep, per_file, notes, None),
+    match rewrite(fs, scroll, segments, &scan, signed, keep, &mut notes) {
+        Ok(()) => Ok(finish(scan, keep, notes, None)),
         Err(Failure::Fault(fault)) if fault.code == NO_SPACE => {
             notes.push(format!("{scroll}: there is no space to make {} lines above signed-state safe; only what is signed can be read", keep - signed.min(keep)));
-            let signed = finish(lines, signed.min(keep), per_file, notes, None)?;
-            Ok(Recovered { full: true, ..signed })
+            Ok(Recovered { full: true, ..finish(scan, signed.min(keep), notes, None) })
         }
         Err(failure) => Err(failure),
     }
 }
 
-/// Cuts everything from `keep` on, keeping a copy in quarantine; for `vm accept-cut`. Returns the copy's path.
+/// Cuts everything from `keep` on, keeping a copy in quarantine; for `vm accept-cut`. Says what was done.
 pub fn cut(
     fs: &dyn Fs,
     scroll: &str,
-    keep: u64,
-    signed: u64,
+    (keep, signed): (u64, u64),
     per_file: u64,
     issuer: &PublicKey,
-) -> Result<(Layout, Vec<String>), Failure> {
-    let segments = read_segments(fs, scroll, per_file)?;
-    let scan = scan(&segments, &Judge { scroll, signed, issuer })?;
+    known: Known,
+) -> Result<Vec<String>, Failure> {
+    let known = known.or_file_of(signed.min(keep), per_file);
+    let segments = read_segments(fs, scroll, per_file, known)?;
+    let scan = scan(&segments, known.size, &Judge { scroll, signed, issuer })?;
     let mut notes = Vec::new();
-    rewrite(fs, scroll, &segments, &scan.lines, signed.min(keep), keep, &mut notes)?;
-    let recovered = finish(scan.lines, keep, per_file, Vec::new(), None)?;
-    Ok((recovered.layout, notes))
+    rewrite(fs, scroll, &segments, &scan, signed.min(keep), keep, &mut notes)?;
+    Ok(notes)
 }
 
-fn finish(
-    lines: Vec<Found>,
-    keep: u64,
-    per_file: u64,
-    notes: Vec<String>,
-    damage: Option<Damage>,
-) -> Result<Recovered, Failure> {
-    let mut layout = Layout::new(per_file);
-    layout.extend(lines.iter().take(usize::try_from(keep).unwrap_or(usize::MAX)).map(|l| l.bytes));
-    Ok(Recovered { layout, notes, damage, full: false })
+fn finish(scan: Scan, keep: u64, notes: Vec<String>, damage: Option<Damage>) -> Recovered {
+    let kept = usize::try_from(keep.saturating_sub(scan.base)).unwrap_or(usize::MAX);
+    let lengths = scan.lines.iter().take(kept).map(|l| l.bytes).collect();
+    Recovered { base: scan.base, lengths, notes, damage, full: false }
 }
 
 /// Code of a fault for want of space.
@@ -173,28 +194,57 @@ pub fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-fn read_segments(fs: &dyn Fs, scroll: &str, per_file: u64) -> Result<Vec<Segment>, Failure> {
+/// The files of a scroll in order; those that hold only known lines are named and not read.
+fn read_segments(
+    fs: &dyn Fs,
+    scroll: &str,
+    per_file: u64,
+    known: Known,
+) -> Result<Vec<Segment>, Failure> {
     let dir = scroll_dir(scroll);
     let names = fs.list(&dir).map_err(|e| io_fault("list", &dir, &e))?;
     let mut segments = Vec::new();
+    let mut first = 0;
     for name in names.iter().filter(|n| n.ends_with(".jsonl")) {
-        let first = segments.len() as u64 * per_file;
         let path = segment_path(scroll, first);
         if path != format!("{dir}/{name}") {
-            return Err(Failure::Corrupt(Corrupt {
-                file: format!("{dir}/{name}"),
-                line: None,
-                byte: None,
-                claim: format!(
-                    "the next file of {scroll} must be {path}; one is missing or misnamed"
-                ),
-                hint: Some("Put the missing file back from a backup; nothing was changed.".into()),
-            }));
+            return Err(missing(scroll, &path, format!("{dir}/{name}")).into());
         }
-        let bytes = fs.read(&path).map_err(|e| io_fault("read", &path, &e))?;
-        segments.push(Segment { first, room: per_file, path, bytes });
+        if first + per_file > known.size {
+            let here = known.size.saturating_sub(first);
+            let skipped = if here == 0 { 0 } else { known.end };
+            let bytes = read_from(fs, &path, skipped).map_err(|e| io_fault("read", &path, &e))?;
+            segments.push(Segment { first, room: per_file, known: here, skipped, path, bytes });
+        }
+        first += per_file;
+    }
+    if first < known.size {
+        let path = segment_path(scroll, first);
+        return Err(missing(scroll, &path, dir).into());
     }
     Ok(segments)
+}
+
+fn missing(scroll: &str, path: &str, file: String) -> Corrupt {
+    Corrupt {
+        file,
+        line: None,
+        byte: None,
+        claim: format!("the next file of {scroll} must be {path}; one is missing or misnamed"),
+        hint: Some("Put the missing file back from a backup; nothing was changed.".into()),
+    }
+}
+
+fn read_from(fs: &dyn Fs, path: &str, skipped: u64) -> io::Result<Vec<u8>> {
+    if skipped == 0 {
+        return fs.read(path);
+    }
+    let len = fs.len(path)?.unwrap_or(0);
+    if len < skipped {
+        let what = format!("it has {len} bytes, and {skipped} of them were taken in before");
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+    }
+    fs.read_at(path, skipped, usize::try_from(len - skipped).unwrap_or(usize::MAX))
 }
 
 /// A line that reads: its length with its end, and what its call looks like above signed-state.
@@ -204,20 +254,22 @@ struct Found {
 }
 
 struct Scan {
+    /// Number of the first line in `lines`.
+    base: u64,
     lines: Vec<Found>,
     bad: Option<Bad>,
     /// After the first bad line stands an intact one whose batch began later: the bad one's batch was durable.
     later_batch: bool,
 }
 
-fn scan(segments: &[Segment], judge: &Judge<'_>) -> Result<Scan, Failure> {
-    let mut scan = Scan { lines: Vec::new(), bad: None, later_batch: false };
+fn scan(segments: &[Segment], base: u64, judge: &Judge<'_>) -> Result<Scan, Failure> {
+    let mut scan = Scan { base, lines: Vec::new(), bad: None, later_batch: false };
     let mut before = None;
     for (i, segment) in segments.iter().enumerate() {
         let mut rest = &segment.bytes[..];
-        let mut number = 0;
+        let mut number = segment.known;
         while !rest.is_empty() {
-            let byte = (segment.bytes.len() - rest.len()) as u64;
+            let byte = segment.skipped + (segment.bytes.len() - rest.len()) as u64;
             let end = rest.iter().position(|b| *b == b'\n');
             let (text, after) = match end {
                 Some(end) => (&rest[..end], &rest[end + 1..]),
@@ -227,7 +279,7 @@ fn scan(segments: &[Segment], judge: &Judge<'_>) -> Result<Scan, Failure> {
             rest = after;
             match &scan.bad {
                 None => {
-                    let seq = scan.lines.len() as u64;
+                    let seq = base + scan.lines.len() as u64;
                     let over = number > segment.room;
                     match judge.line(text, seq, before.as_ref(), end.is_none(), over) {
                         Ok(line) => {
@@ -251,10 +303,10 @@ fn scan(segments: &[Segment], judge: &Judge<'_>) -> Result<Scan, Failure> {
         let short = number < segment.room && i + 1 < segments.len();
         if short && scan.bad.is_none() {
             scan.bad = Some(Bad {
-                seq: scan.lines.len() as u64,
+                seq: base + scan.lines.len() as u64,
                 path: segment.path.clone(),
                 line: number + 1,
-                byte: segment.bytes.len() as u64,
+                byte: segment.skipped + segment.bytes.len() as u64,
                 claim: format!(
                     "the file ends after {number} lines although {} follows",
                     segments[i + 1].path
@@ -262,7 +314,6 @@ fn scan(segments: &[Segment], judge: &Judge<'_>) -> Result<Scan, Failure> {
                 torn: true,
             });
         }
-        debug_assert_eq!(segment.first, i as u64 * segment.room);
     }
     Ok(scan)
 }
@@ -343,10 +394,11 @@ fn continues_call(before: Option<&Line>, line: &Line) -> bool {
 }
 
 /// The largest size up to `limit` at which no call is cut in two.
-fn complete_calls(lines: &[Found], signed: u64, limit: u64) -> u64 {
+fn complete_calls(scan: &Scan, signed: u64, limit: u64) -> u64 {
     let mut complete = signed.min(limit);
     for seq in signed..limit {
-        let Some((n, of)) = lines[usize::try_from(seq).unwrap_or(usize::MAX)].part else { break };
+        let found = usize::try_from(seq - scan.base).ok().and_then(|n| scan.lines.get(n));
+        let Some((n, of)) = found.and_then(|line| line.part) else { break };
         if n == of {
             complete = seq + 1;
         }
@@ -370,7 +422,7 @@ fn rewrite(
     fs: &dyn Fs,
     scroll: &str,
     segments: &[Segment],
-    lines: &[Found],
+    scan: &Scan,
     signed: u64,
     keep: u64,
     notes: &mut Vec<String>,
@@ -379,9 +431,10 @@ fn rewrite(
     let mut plan = Vec::new();
     for segment in segments.iter().filter(|s| s.first + s.room > signed) {
         let here = keep.saturating_sub(segment.first).min(segment.room);
-        let from = usize::try_from(segment.first).unwrap_or(usize::MAX).min(lines.len());
-        let held: u64 =
-            lines[from..].iter().take(usize::try_from(here).unwrap_or(0)).map(|l| l.bytes).sum();
+        let from = (segment.first + segment.known).saturating_sub(scan.base);
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(scan.lines.len());
+        let count = usize::try_from(here.saturating_sub(segment.known)).unwrap_or(0);
+        let held: u64 = scan.lines[from..].iter().take(count).map(|l| l.bytes).sum();
         let held = usize::try_from(held).unwrap_or(usize::MAX).min(segment.bytes.len());
         cut.extend_from_slice(&segment.bytes[held..]);
         plan.push((segment, held));
@@ -396,9 +449,9 @@ fn rewrite(
     }
     // Later files first: were the older one cut first and the machine stopped, a gap would stand between them.
     for (segment, held) in plan.iter().rev() {
-        let result = match held {
+        let result = match segment.known + *held as u64 {
             0 => fs.remove(&segment.path),
-            _ => copy(fs, &segment.path, &segment.bytes[..*held]),
+            _ => copy(fs, segment, &segment.bytes[..*held]),
         };
         result
             .and_then(|()| fs.sync_dir(&scroll_dir(scroll)))
@@ -411,18 +464,35 @@ fn rewrite(
 /// the disk and not only in the page cache. No byte changes.
 fn renew(fs: &dyn Fs, scroll: &str, segments: &[Segment], signed: u64) -> Result<(), Failure> {
     for segment in segments.iter().filter(|s| s.first + s.room > signed) {
-        copy(fs, &segment.path, &segment.bytes)
+        copy(fs, segment, &segment.bytes)
             .and_then(|()| fs.sync_dir(&scroll_dir(scroll)))
             .map_err(|e| io_fault("rewrite", &segment.path, &e))?;
     }
     Ok(())
 }
 
-fn copy(fs: &dyn Fs, path: &str, bytes: &[u8]) -> io::Result<()> {
-    let fresh = format!("{path}.new");
-    fs.write(&fresh, bytes)?;
+/// Replaces a file by its known part and these bytes, synced before the rename.
+fn copy(fs: &dyn Fs, segment: &Segment, bytes: &[u8]) -> io::Result<()> {
+    const CHUNK: u64 = 1 << 20;
+    let fresh = format!("{}.new", segment.path);
+    if segment.skipped == 0 {
+        fs.write(&fresh, bytes)?;
+    } else {
+        fs.remove(&fresh)?;
+        let mut at = 0;
+        while at < segment.skipped {
+            let len = usize::try_from(CHUNK.min(segment.skipped - at)).unwrap_or(usize::MAX);
+            let part = fs.read_at(&segment.path, at, len)?;
+            if part.is_empty() {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+            fs.append(&fresh, at, &part)?;
+            at += part.len() as u64;
+        }
+        fs.append(&fresh, at, bytes)?;
+    }
     fs.sync(&fresh)?;
-    fs.rename(&fresh, path)
+    fs.rename(&fresh, &segment.path)
 }
 
 /// Keeps cut bytes under a name that is still free.

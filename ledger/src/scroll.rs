@@ -1,14 +1,18 @@
 //! One scroll as the writer holds it: its tree, its calls by id, its fold.
 //!
 //! [`Scroll::take_in`] is the only way a line enters, for lines found at open, lines of another writer and lines just
-//! committed.
+//! committed. What was taken in stays in memory until the index holds it ([`crate::shelf`]); without an index, for good.
 
+use crate::hashes::Hashes;
+use crate::index::{Index, Mark, Snapshot};
 use std::collections::HashMap;
-use vm_contracts::{AnyEngine, AnyState, Refusal, RefusalKind};
+use std::sync::Arc;
+use vm_contracts::{AnyEngine, AnyState, Base, Refusal, RefusalKind};
 use vm_receipts::digest::Blake3;
 use vm_receipts::line::{Line, Prev};
 use vm_receipts::moment::Moment;
-use vm_scrolls::tree::{self, Hash, MemoryTree};
+use vm_scrolls::query::terms::{Term, TermFields};
+use vm_scrolls::tree::Hash;
 
 /// Receipt types of the ledger itself; they may stand in any scroll.
 pub const LEDGER_TYPES: [&str; 4] =
@@ -25,7 +29,7 @@ pub struct Group {
     pub intent: Blake3,
 }
 
-/// A scroll in memory.
+/// A scroll, as far as it is in memory.
 pub struct Scroll {
     /// Its name.
     pub name: String,
@@ -33,18 +37,47 @@ pub struct Scroll {
     pub engine: Option<&'static dyn AnyEngine>,
     /// The engine's state; tentative while a batch is decided.
     pub state: Box<dyn AnyState>,
-    /// Hashes of all complete subtrees.
-    pub tree: MemoryTree,
-    /// Calls by id.
-    pub ids: HashMap<String, Group>,
+    /// Its tree.
+    pub hashes: Hashes,
     /// `at` of the last line.
     pub last_at: Option<Moment>,
     /// Why nothing may be appended, if so.
     pub read_only: Option<Refusal>,
+    /// Where what is not in memory is read from.
+    pub(crate) shelf: Option<Shelf>,
+    /// What the index does not hold yet.
+    pub(crate) fresh: Fresh,
+    /// What is on its way into the index.
+    pub(crate) taken: HashMap<String, Group>,
+    /// Something is on its way into the index.
+    pub(crate) in_flight: bool,
+    /// The index could not be written; all goes on in memory.
+    pub(crate) unshelvable: bool,
+    /// Which of the scroll's lives in this process it is: one that was opened again forgets what was on its way.
+    pub(crate) life: u64,
     /// The batch that lines now being taken in belong to.
     batch: Option<Prev>,
     /// Receipt types of the engine; asked for once, not for every line.
     types: Vec<&'static str>,
+    /// What a query may look for.
+    pub(crate) fields: Arc<TermFields>,
+}
+
+/// The index of a scroll and how far it has come.
+pub(crate) struct Shelf {
+    pub index: Arc<Index>,
+    pub seen: Arc<Snapshot>,
+}
+
+/// What was taken in since the index was last given anything.
+#[derive(Default)]
+pub(crate) struct Fresh {
+    /// Calls by id.
+    pub ids: HashMap<String, Group>,
+    /// Calls with an id that was there already: only a damaged history has any, and a query must find them all the same.
+    pub repeats: Vec<(String, Group)>,
+    /// Terms of each line; kept only where there is an index to come.
+    pub terms: Vec<(u64, Vec<Term>)>,
 }
 
 impl Scroll {
@@ -54,23 +87,67 @@ impl Scroll {
             name: name.to_owned(),
             engine,
             state: engine.map_or_else(|| Box::new(()) as Box<dyn AnyState>, AnyEngine::blank),
-            tree: MemoryTree::new(),
-            ids: HashMap::new(),
+            hashes: Hashes::in_memory(),
             last_at: None,
             read_only: None,
+            shelf: None,
+            fresh: Fresh::default(),
+            taken: HashMap::new(),
+            in_flight: false,
+            unshelvable: false,
+            life: 0,
             batch: None,
             types: engine.map_or_else(Vec::new, AnyEngine::types),
+            fields: Arc::new(crate::shelf::term_fields(engine)),
         }
+    }
+
+    /// Stands on an index from here on; for a scroll that is still empty.
+    pub(crate) fn stand_on(&mut self, shelf: Shelf, hashes: Hashes) {
+        let mark = shelf.seen.mark();
+        self.last_at = mark.last_at;
+        self.batch = mark.batch;
+        if let Some(what) = mark.unknown.clone() {
+            self.read_only = Some(unknown_type(what));
+        }
+        let base: Arc<dyn Base> = shelf.seen.clone();
+        self.state.attach(&base);
+        self.hashes = hashes;
+        self.shelf = Some(shelf);
     }
 
     /// Number of lines taken in.
     pub fn size(&self) -> u64 {
-        self.tree.size()
+        self.hashes.size()
     }
 
     /// Root over them.
     pub fn root(&self) -> Hash {
-        self.tree.root()
+        self.hashes.root()
+    }
+
+    /// Lines that the index holds.
+    pub fn indexed(&self) -> u64 {
+        self.shelf.as_ref().map_or(0, |shelf| shelf.seen.mark().size)
+    }
+
+    /// What of the index could not be read, if anything: then nothing that was decided or answered may be believed.
+    pub fn trouble(&self) -> Option<String> {
+        self.shelf.as_ref().and_then(|shelf| shelf.seen.trouble())
+    }
+
+    /// Where the index would have come to if it held everything taken in.
+    pub(crate) fn mark(&self, file_bytes: u64) -> Mark {
+        let unknown = self.read_only.as_ref().filter(|why| why.code == UNKNOWN_TYPE);
+        Mark {
+            size: self.size(),
+            root: self.root(),
+            peaks: self.hashes.peaks(),
+            last_at: self.last_at,
+            batch: self.batch,
+            file_bytes,
+            unknown: unknown.map(|why| why.message.clone()),
+        }
     }
 
     /// Folds a line into the tentative state. An unknown type makes the scroll read-only: whoever cannot fold a line
@@ -88,10 +165,7 @@ impl Scroll {
                 "{}/{} is a {:?}, which this version does not know",
                 self.name, line.seq, line.kind
             );
-            self.read_only = Some(
-                Refusal::new("unknown_receipt_type", RefusalKind::Unavailable, what)
-                    .hint("Use a version of vm that knows this receipt type."),
-            );
+            self.read_only = Some(unknown_type(what));
         }
     }
 
@@ -127,19 +201,25 @@ impl Scroll {
         }
     }
 
-    /// Takes a durable line in. `folded` says that the fold has seen it already, tentatively.
-    pub fn take_in(&mut self, line: &Line, bytes: &[u8], folded: bool) {
+    /// Takes a durable line in. `folded` says that the fold has seen it already, tentatively; `terms` are there where
+    /// there is an index to come.
+    pub fn take_in(&mut self, line: &Line, leaf: Hash, terms: Option<Vec<Term>>, folded: bool) {
         if !folded {
             self.fold(line);
         }
         self.batch = Some(line.prev);
-        self.tree.push(tree::leaf_hash(bytes));
+        self.hashes.push(leaf);
         self.last_at = Some(line.at);
-        self.ids.entry(line.id.clone()).or_insert_with(|| Group {
-            first: line.seq,
-            of: line.part.of,
-            intent: line.intent,
-        });
+        self.fresh.terms.extend(terms.map(|terms| (line.seq, terms)));
+        // The parts of a call follow each other, and an id is given out once.
+        if line.part.n == 1 {
+            let group = Group { first: line.seq, of: line.part.of, intent: line.intent };
+            if self.fresh.ids.contains_key(&line.id) || self.taken.contains_key(&line.id) {
+                self.fresh.repeats.push((line.id.clone(), group));
+            } else {
+                self.fresh.ids.insert(line.id.clone(), group);
+            }
+        }
     }
 
     /// Makes the tentative fold permanent, at the end of a batch.
@@ -148,7 +228,16 @@ impl Scroll {
     }
 
     /// The group of a call, if the scroll holds it.
-    pub fn group(&self, id: &str) -> Option<&Group> {
-        self.ids.get(id)
+    pub fn group(&self, id: &str) -> Option<Group> {
+        let newer = self.fresh.ids.get(id).or_else(|| self.taken.get(id));
+        newer.cloned().or_else(|| self.shelf.as_ref().and_then(|shelf| shelf.seen.group(id)))
     }
+}
+
+/// Code of the refusal to write above receipts that this version cannot fold.
+const UNKNOWN_TYPE: &str = "unknown_receipt_type";
+
+fn unknown_type(what: String) -> Refusal {
+    Refusal::new(UNKNOWN_TYPE, RefusalKind::Unavailable, what)
+        .hint("Use a version of vm that knows this receipt type.")
 }

@@ -4,12 +4,14 @@ use crate::clock::{Clock, Entropy, Reading, uuid_v7};
 use crate::commit::{Appended, with_record_digests};
 use crate::fs::{Fs, replace};
 use crate::guard::{Guard, SIGNED_STATE, Signed};
+use crate::hashes::Tiles;
 use crate::home::KEYS;
 use crate::keys::{ISSUER, Keys, LOG};
 use crate::openings::Openings;
 use crate::recover::{Damage, is_full, sealed_here};
 use crate::scroll::Scroll;
 use crate::segments::Segments;
+use crate::shelf::Shelving;
 use crate::store::Store;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +27,7 @@ use vm_receipts::line::{Line, Part, Prev};
 use vm_receipts::moment::Moment;
 use vm_scrolls::checkpoint::Checkpoint;
 use vm_scrolls::note::Vkey;
-use vm_scrolls::tree::Hash;
+use vm_scrolls::tree::{Hash, leaf_hash};
 
 /// How far behind the lines signed-state and ROOT may be while work goes on.
 const PUBLISH_MS: u64 = 1_000;
@@ -71,6 +73,8 @@ pub struct Outside {
     pub engines: &'static [&'static dyn AnyEngine],
     /// What stands behind the ports of operations.
     pub ports: Arc<dyn PortSource>,
+    /// Where index and tiles are kept; without it everything stays in memory.
+    pub shelving: Option<Shelving>,
 }
 
 /// What a committed call is answered with.
@@ -96,6 +100,18 @@ pub struct Writer {
     pub(crate) store: Arc<dyn Store>,
     /// The store again, where it is files of this home.
     pub(crate) segments: Option<Arc<Segments>>,
+    /// Where index and tiles are kept, if anywhere.
+    pub(crate) shelving: Option<Shelving>,
+    /// Jobs for the index that are under way.
+    pub(crate) shelved_in_flight: usize,
+    /// How many scrolls were opened in this process.
+    pub(crate) lives: u64,
+    /// Tiles of every scroll that has any.
+    pub(crate) tiles: BTreeMap<String, Arc<Tiles>>,
+    /// Scrolls whose index had to be made again in this process.
+    pub(crate) healed_once: BTreeSet<String>,
+    /// signed-state was written since the index was last looked after.
+    pub(crate) just_published: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) gate: Arc<dyn Gate>,
@@ -126,12 +142,16 @@ pub struct Writer {
     pub(crate) stopped: Option<String>,
     /// There was no space; only what frees space or says so goes on.
     pub(crate) full: bool,
+    /// There was no space to make what opening found safe; only the next opening can.
+    pub(crate) full_since_open: bool,
     /// A wall clock that jumped ahead: what it showed, and by how much too late.
     pub(crate) clock_jump: Option<i64>,
     /// What the clock showed at the last batch, here or in the process before.
     pub(crate) last_reading: Option<Reading>,
     /// What opening found and did, for people.
     pub(crate) messages: Vec<String>,
+    /// The same, said while reading.
+    pub(crate) asides: Mutex<Vec<String>>,
 }
 
 impl Writer {
@@ -187,6 +207,26 @@ impl Writer {
         let _ = self.fs.remove(RESERVE).and_then(|()| self.fs.sync_dir(""));
     }
 
+    /// Whether there is space again: where the reserve can be put back, work goes on.
+    pub(crate) fn look_for_space(&mut self) {
+        if !self.full || self.full_since_open || self.stopped.is_some() {
+            return;
+        }
+        let reserve = self
+            .fs
+            .write(RESERVE, &vec![0u8; RESERVE_BYTES])
+            .and_then(|()| self.fs.sync(RESERVE))
+            .and_then(|()| self.fs.sync_dir(""));
+        match reserve {
+            Ok(()) => {
+                self.full = false;
+                self.messages.push("there is space again".into());
+            }
+            // Half a reserve would take the space that is looked for.
+            Err(_) => drop(self.fs.remove(RESERVE)),
+        }
+    }
+
     pub(crate) fn fresh_id(&self) -> String {
         uuid_v7(self.clock.wall(), &*self.entropy)
     }
@@ -227,7 +267,8 @@ impl Writer {
     pub(crate) fn ensure_scroll(&mut self, engine: &'static dyn AnyEngine) -> Result<(), Failure> {
         let name = engine.scroll();
         if !self.scrolls.contains_key(name) {
-            self.scrolls.insert(name.to_owned(), Scroll::new(name, Some(engine)));
+            self.begin_scroll(name);
+            self.stand(name, None);
             self.catch_up(name)?;
         }
         // Damage at the first line leaves nothing in memory, but the scroll is not new.
@@ -286,19 +327,32 @@ impl Writer {
         }
         loop {
             self.usable()?;
-            if self.scroll(name).group(id).is_some() {
+            let stands = self.scroll(name).group(id).is_some();
+            if self.healed()? {
+                continue;
+            }
+            if stands {
                 return Ok(());
             }
             let scroll = self.scroll(name);
             let (prev, last) = (Prev { size: scroll.size(), root: scroll.root() }, scroll.last_at);
             let at = self.now(last)?;
             let line = self.own_line(name, prev, at, kind, op, id, &body)?;
-            let sealed = self.seal(std::slice::from_ref(&line))?;
             self.scroll_mut(name).fold(&line);
-            match self.append(name, &prev, &sealed)? {
-                Appended::LostRace => continue,
-                Appended::Yes => {
-                    self.promote(name, &sealed);
+            let prepared = line.prepare().map_err(|e| Fault {
+                retryable: false,
+                ..Fault::new("seal_failed", format!("{op}: {}", e.message))
+            });
+            let mut sealer = self.sealer(name);
+            let ready = prepared.map_err(Failure::from).and_then(|line| {
+                sealer.give([line]);
+                sealer.finish()
+            });
+            let ready = ready.inspect_err(|_| self.scroll_mut(name).state.discard())?;
+            match self.append(name, &prev, ready)? {
+                (Appended::LostRace, _) => continue,
+                (Appended::Yes, ready) => {
+                    self.promote(name, ready);
                     return self.sign(name);
                 }
             }
@@ -347,36 +401,63 @@ impl Writer {
         Ok(())
     }
 
-    fn take_in_bytes(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn take_in_bytes(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let seq = self.scroll(name).size();
-        let (first, byte) = self.segments.as_ref().map_or((0, 0), |s| s.layout_place(name, seq));
-        let file = crate::segments::segment_path(name, first);
+        let segments = self.segments.clone();
+        let corrupt = |at: u64, claim: String| {
+            let (first, byte) = segments.as_ref().map_or((0, 0), |s| s.layout_place(name, seq));
+            let file = crate::segments::segment_path(name, first);
+            Failure::Corrupt(scroll_corrupt(&file, seq - first + 1, byte + at, claim))
+        };
         // Files were checked by recovery; in a shared store another writer may have put the line there.
         let foreign = self.segments.is_none().then(|| self.keys.issuer.public());
-        let ours = self.settings.ledger.clone();
-        let keys = (self.issuer_did.clone(), self.keys.log.public());
+        let indexing = self.is_indexing(name);
         let scroll = self.scroll_mut(name);
-        let number = seq - first + 1;
-        let corrupt = |at: u64, claim: String| {
-            Failure::Corrupt(scroll_corrupt(&file, number, byte + at, claim))
-        };
         let line = Line::parse(bytes).map_err(|e| corrupt(e.at as u64, e.message))?;
         scroll.check(&line).map_err(|claim| corrupt(0, claim))?;
         if let Some(issuer) = foreign {
             sealed_here(bytes, &line, &issuer).map_err(|claim| corrupt(0, claim))?;
         }
         if seq == 0 {
-            own_keys(&line, &keys)?;
+            self.is_own_genesis(&line).map_err(|e| e.unwrap_or_else(|claim| corrupt(0, claim)))?;
         }
-        let ledger = line.body.get("ledger").and_then(Value::as_str);
-        if seq == 0 && (line.kind != "ledger_open" || ledger != Some(ours.as_str())) {
-            return Err(corrupt(
-                0,
-                format!("the first receipt must be the ledger_open of ledger {ours}"),
-            ));
-        }
-        scroll.take_in(&line, bytes, false);
+        let scroll = self.scroll_mut(name);
+        let terms = indexing.then(|| scroll.fields.of_line(&line));
+        scroll.take_in(&line, leaf_hash(bytes), terms, false);
         Ok(())
+    }
+
+    /// Whether lines of this scroll go into an index.
+    pub(crate) fn is_indexing(&self, name: &str) -> bool {
+        let wanted = |s: &Scroll| s.engine.is_some() && !s.unshelvable;
+        self.shelving.is_some() && self.scrolls.get(name).is_some_and(wanted)
+    }
+
+    /// The first line of a scroll that was not taken in, because an index holds it, is compared all the same.
+    pub(crate) fn own_genesis(&self, name: &str) -> Result<(), Failure> {
+        if self.scroll(name).size() == 0 || self.scroll(name).indexed() == 0 {
+            return Ok(());
+        }
+        let bytes = self.store.read(name, 0, 1)?.pop().unwrap_or_default();
+        let corrupt = |claim: String| {
+            let file = crate::segments::segment_path(name, 0);
+            Failure::Corrupt(scroll_corrupt(&file, 1, 0, claim))
+        };
+        let line = Line::parse(&bytes).map_err(|e| corrupt(e.message))?;
+        self.is_own_genesis(&line).map_err(|e| e.unwrap_or_else(corrupt))
+    }
+
+    /// Whether a line is the first of a scroll of this ledger under these keys.
+    fn is_own_genesis(&self, line: &Line) -> Result<(), Result<Failure, String>> {
+        own_keys(line, &(self.issuer_did.clone(), self.keys.log.public())).map_err(Ok)?;
+        let ours = self.settings.ledger.as_str();
+        let ledger = line.body.get("ledger").and_then(Value::as_str);
+        match line.kind == "ledger_open" && ledger == Some(ours) {
+            true => Ok(()),
+            false => {
+                Err(Err(format!("the first receipt must be the ledger_open of ledger {ours}")))
+            }
+        }
     }
 
     /// Step 10 when the last time is long enough ago; a crash before it costs nothing but work at the next open.
@@ -412,6 +493,7 @@ impl Writer {
             Err((path, e)) => return Err(self.stop(format!("{path} could not be written: {e}"))),
         }
         self.published_ms = self.clock.read().uptime_ms;
+        self.just_published = true;
         self.save_clock();
         Ok(())
     }

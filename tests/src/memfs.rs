@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
-use vm_ledger::fs::{Fs, GUARD};
+use std::sync::{Arc, Mutex, MutexGuard};
+use vm_ledger::fs::{Fs, GUARD, Paged};
 
 /// All files by path.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -39,8 +39,20 @@ impl Inside {
 /// Files and directories in memory.
 #[derive(Debug, Default)]
 pub struct MemoryFs {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
     inside: Mutex<Inside>,
     touches: AtomicU64,
+}
+
+impl Shared {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.touches.fetch_add(1, Ordering::SeqCst);
+        self.inside.lock().expect("no holder of this lock panics")
+    }
 }
 
 impl MemoryFs {
@@ -50,17 +62,18 @@ impl MemoryFs {
         for path in files.keys() {
             dirs.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
         }
-        Self { inside: Mutex::new(Inside { files, dirs }), touches: AtomicU64::new(0) }
+        let inside = Mutex::new(Inside { files, dirs });
+        Self { shared: Arc::new(Shared { inside, touches: AtomicU64::new(0) }) }
     }
 
     /// A copy of all files.
     pub fn files(&self) -> Files {
-        self.inside.lock().expect("no holder of this lock panics").files.clone()
+        self.shared.inside.lock().expect("no holder of this lock panics").files.clone()
     }
 
     /// How often anything was read or written through the trait.
     pub fn touches(&self) -> u64 {
-        self.touches.load(Ordering::SeqCst)
+        self.shared.touches.load(Ordering::SeqCst)
     }
 
     /// Every file of the home itself, without the guard directory.
@@ -71,8 +84,7 @@ impl MemoryFs {
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.touches.fetch_add(1, Ordering::SeqCst);
-        self.inside.lock().expect("no holder of this lock panics")
+        self.shared.inside()
     }
 }
 
@@ -167,6 +179,66 @@ impl Fs for MemoryFs {
         }
         inside.dirs.remove(dir);
         Ok(())
+    }
+
+    fn paged(&self, path: &str) -> io::Result<Arc<dyn Paged>> {
+        self.inside().files.entry(path.to_owned()).or_default();
+        Ok(Arc::new(MemoryPaged { shared: self.shared.clone(), path: path.to_owned() }))
+    }
+}
+
+/// A file in memory that is written in place.
+struct MemoryPaged {
+    shared: Arc<Shared>,
+    path: String,
+}
+
+impl MemoryPaged {
+    fn on_file<T>(&self, work: impl FnOnce(&mut Vec<u8>) -> io::Result<T>) -> io::Result<T> {
+        work(self.shared.inside().files.get_mut(&self.path).ok_or_else(|| absent(&self.path))?)
+    }
+}
+
+/// The range of `len` bytes from `at` on.
+pub(crate) fn span(at: u64, len: usize) -> io::Result<std::ops::Range<usize>> {
+    let from = usize::try_from(at).ok();
+    let to = from.and_then(|from| from.checked_add(len));
+    from.zip(to).map(|(from, to)| from..to).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+impl Paged for MemoryPaged {
+    fn len(&self) -> io::Result<u64> {
+        self.on_file(|file| Ok(file.len() as u64))
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+        let span = span(at, buf.len())?;
+        self.on_file(|file| {
+            let bytes = file.get(span).ok_or(io::ErrorKind::UnexpectedEof)?;
+            buf.copy_from_slice(bytes);
+            Ok(())
+        })
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let span = span(at, bytes.len())?;
+        self.on_file(|file| {
+            file.resize(file.len().max(span.end), 0);
+            file[span].copy_from_slice(bytes);
+            Ok(())
+        })
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let len = span(len, 0)?.start;
+        self.on_file(|file| {
+            file.resize(len, 0);
+            Ok(())
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.on_file(|_| Ok(()))
     }
 }
 

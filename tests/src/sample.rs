@@ -27,7 +27,7 @@ pub struct Sample {
 
 /// The key that seals in the small world.
 pub fn issuer() -> SecretKey {
-    world::keys().issuer
+    (*world::keys().issuer).clone()
 }
 
 /// The keys of the small world, as an outsider would be given them.

@@ -155,7 +155,7 @@ pub fn settings() -> Settings {
 
 /// Fixed keys. For tests only: they stand in this file.
 pub fn keys() -> Keys {
-    Keys { issuer: SecretKey::from_seed([1; 32]), log: SecretKey::from_seed([2; 32]) }
+    Keys { issuer: Arc::new(SecretKey::from_seed([1; 32])), log: SecretKey::from_seed([2; 32]) }
 }
 
 /// What the small world gives to a ledger on this file system; nothing stands behind a port.
@@ -167,6 +167,7 @@ pub fn outside(fs: Arc<dyn Fs>, clock: Arc<HandClock>, seed: u64) -> Outside {
         gate: Arc::new(OwnerGate),
         engines: &ENGINES,
         ports: Arc::new(NoPorts),
+        shelving: None,
     }
 }
 

@@ -52,6 +52,13 @@ pub fn to_json(answer: &Answer) -> Result<Value, Stop> {
     }))
 }
 
+/// The same with the folder of the case.
+pub fn sealing_json(sealing: &Sealing) -> Result<Value, Stop> {
+    let mut document = to_json(&sealing.answer)?;
+    document["case"] = serde_json::json!(sealing.case);
+    Ok(document)
+}
+
 /// Prints the answer.
 pub fn print(screen: &mut Screen<'_>, answer: &Answer) -> Result<(), Stop> {
     match screen.json {
@@ -64,9 +71,7 @@ pub fn print(screen: &mut Screen<'_>, answer: &Answer) -> Result<(), Stop> {
 pub fn print_sealing(screen: &mut Screen<'_>, sealing: &Sealing, home: &Path) -> Result<(), Stop> {
     let Sealing { answer, case } = sealing;
     if screen.json {
-        let mut document = to_json(answer)?;
-        document["case"] = serde_json::json!(case);
-        return screen.document(&document);
+        return screen.document(&sealing_json(sealing)?);
     }
     text(screen, answer)?;
     let Some(case) = case else { return Ok(()) };

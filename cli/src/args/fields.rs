@@ -1,7 +1,7 @@
 //! From declared fields to flags, and from flags back to an intent.
 
 use crate::exit::Stop;
-use crate::screen::{Screen, take_in, take_in_up_to};
+use crate::screen::Screen;
 use crate::suggest::nearest;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches};
@@ -9,7 +9,7 @@ use vm_contracts::{Field, Kind, Map, Presence, Refusal, RefusalKind, Spec, Value
 use vm_receipts::json::parse_lenient_numbers;
 
 /// Flags of every operation, stage and report; a field of that name gets `--field-<name>`.
-pub const TAKEN: [&str; 13] = [
+pub const TAKEN: [&str; 14] = [
     "actor-key",
     "home",
     "json",
@@ -19,6 +19,7 @@ pub const TAKEN: [&str; 13] = [
     "intent",
     "id",
     "tag",
+    "batch",
     "at",
     "outputs",
     "private-outputs",
@@ -145,7 +146,7 @@ pub fn intent(
     screen: &mut Screen<'_>,
 ) -> Result<Map<String, Value>, Stop> {
     if let Some(path) = given.try_get_one::<String>("intent").ok().flatten() {
-        return from_json(&take_in(screen.input, path)?, path);
+        return from_json(&screen.take_in(path)?, path);
     }
     given_fields(spec.fields, given, screen)
 }
@@ -198,7 +199,7 @@ fn value(field: &Field, texts: &[&String], screen: &mut Screen<'_>) -> Result<Op
 /// The text of a file that a flag names. One byte more than may be is read, so that its length need not be asked.
 fn document(field: &Field, path: &str, max: usize, screen: &mut Screen<'_>) -> Result<Value, Stop> {
     let most = u64::try_from(max).unwrap_or(u64::MAX);
-    let bytes = take_in_up_to(screen.input, path, most)?.ok_or_else(|| {
+    let bytes = screen.take_in_up_to(path, most)?.ok_or_else(|| {
         let what = format!("--{}: {path} is longer than {max} bytes", flag(field));
         Refusal::new("too_large", RefusalKind::TooLarge, what).field(field.name)
     })?;
@@ -299,6 +300,7 @@ mod tests {
             colour: false,
             live: false,
             json: false,
+            paths: Default::default(),
         };
         intent(&SPEC, &given, &mut screen).map_err(|e| match e {
             Stop::Failure(f) => format!("{} {f}", f.code()),

@@ -5,9 +5,8 @@ use crate::exit::Stop;
 use crate::suggest::nearest;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use vm_contracts::{AnyEngine, Field, Kind, Refusal};
-use vm_scrolls::query::{
-    Cursor, Filter, LIMIT_DEFAULT, LIMIT_MAX, Op, Order, Query, QueryField, QueryKind, Schema,
-};
+pub use vm_ledger::shelf::schema;
+use vm_scrolls::query::{Cursor, Filter, LIMIT_DEFAULT, LIMIT_MAX, Op, Order, Query};
 
 /// Envelope fields that are flags of every query: name, value name, help.
 const ENVELOPE: [(&str, &str, &str); 11] = [
@@ -23,26 +22,6 @@ const ENVELOPE: [(&str, &str, &str); 11] = [
     ("effective_to", "TIME", "In effect before this time"),
     ("seq", "INTEGER", "Sequence number"),
 ];
-
-/// What may be filtered by in an engine's scroll.
-pub fn schema(engine: Option<&dyn AnyEngine>) -> Schema {
-    let fields = engine.map(AnyEngine::filters).unwrap_or_default();
-    let declared =
-        fields.iter().filter_map(|f| Some(QueryField::new(f.name, query_kind(&f.kind)?)));
-    Schema::new(declared.collect())
-}
-
-fn query_kind(kind: &Kind) -> Option<QueryKind> {
-    Some(match kind {
-        Kind::Text(_) | Kind::Name(_) | Kind::Choice(_) => QueryKind::Text,
-        Kind::Integer(..) => QueryKind::Integer,
-        Kind::Decimal(_) => QueryKind::Decimal,
-        Kind::Time => QueryKind::Time,
-        Kind::Bool => QueryKind::Bool,
-        Kind::TextList(..) => QueryKind::TextList,
-        Kind::List(..) | Kind::Document(_) | Kind::Documents(..) => return None,
-    })
-}
 
 /// The comparisons of a kind that have flags: what stands behind the name, and what it means.
 fn endings(kind: &Kind) -> &'static [(&'static str, Op, &'static str)] {

@@ -4,14 +4,16 @@ use crate::args::{example, fields, listing, query, work};
 use crate::session::House;
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
-use vm_contracts::{AnyEngine, Kind, Spec};
+use vm_contracts::{AnyEngine, Kind, Shape, Spec};
 
 /// Commands of the program itself; no engine may have such a name.
-pub const OWN_COMMANDS: [&str; 18] = [
+pub const OWN_COMMANDS: [&str; 20] = [
     "init",
     "status",
     "doctor",
     "fsck",
+    "reindex",
+    "serve",
     "query",
     "receipt",
     "prove",
@@ -103,8 +105,11 @@ fn global() -> Vec<Arg> {
 /// Everything of one engine.
 fn engine(engine: &'static dyn AnyEngine) -> Command {
     let name = engine.name();
-    let operations: Vec<Command> =
-        engine.operations().into_iter().map(|s| operation(name, s)).collect();
+    let direct = |s: &'static Spec| match engine.shape(s.verb) {
+        Some(Shape::Record) => batched(operation(name, s), s),
+        _ => operation(name, s),
+    };
+    let operations: Vec<Command> = engine.operations().into_iter().map(direct).collect();
     let reports: Vec<Command> = engine.reports().into_iter().map(|s| report(name, s)).collect();
     let query = Command::new("query")
         .about(format!("List receipts of the scroll {}", engine.scroll()))
@@ -167,6 +172,18 @@ pub(crate) fn operation_args(spec: &'static Spec) -> Vec<Arg> {
             .help("Short public word kept on each receipt; repeatable"),
     );
     args
+}
+
+/// A record can be given many times in one command.
+fn batched(command: Command, spec: &'static Spec) -> Command {
+    let inputs = spec.fields.iter().filter(|f| f.is_input());
+    let mut apart: Vec<String> = inputs.map(|f| fields::arg_id(f.name)).collect();
+    apart.extend(["intent".to_owned(), "tag".to_owned()]);
+    command.arg(
+        Arg::new("batch").long("batch").value_name("FILE").conflicts_with_all(apart).help(
+            "Take many calls from a file, or - for standard input: {\"intent\": …, \"id\": …, \"tags\": …} on each line, one result a line; a line without an id gets --id and its number",
+        ),
+    )
 }
 
 fn report(engine: &str, spec: &'static Spec) -> Command {
@@ -318,6 +335,12 @@ fn keeping(house: House) -> Vec<Command> {
         Command::new("status").about("Say what the home holds"),
         Command::new("doctor").about("Check file system, locks, keys, clock, space and permissions"),
         Command::new("fsck").about("Check that everything in the home agrees; changes nothing"),
+        Command::new("reindex")
+            .about("Make index and tiles again from the receipts; no receipt changes")
+            .arg(Arg::new("scroll").value_name("SCROLL").help(format!("One scroll [default: all; here {}]", scrolls.join(", ")))),
+        Command::new("serve")
+            .about("Own the home and work for every command that is given meanwhile, until it is told to stop")
+            .after_help("Commands that need the home find the socket by themselves. SIGTERM or SIGINT ends it: what was begun is finished first; a second signal ends it at once."),
         Command::new("backup")
             .about("Write a copy of the home that can be restored")
             .arg(dir("to", "New directory for the copy"))

@@ -15,9 +15,9 @@ use vm_ledger::backup::{Restore, restore as restore_home};
 pub fn backup(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
     let to = required(given, "to").to_owned();
     let with_keys = !given.get_flag("no-keys");
-    let (home, _) = config::home(&session.flags)?;
+    let home = session.loaded()?.home;
     session.in_home(|screen, ledger| {
-        let made = vm_ledger::backup::backup(ledger, &home, Path::new(&to), with_keys)?;
+        let made = vm_ledger::backup::backup(ledger, &home, &screen.paths.find(&to), with_keys)?;
         if screen.json {
             let scrolls: Vec<_> = made.scrolls.iter().map(|(n, s)| serde_json::json!({"scroll": n, "size": s})).collect();
             let document = serde_json::json!({

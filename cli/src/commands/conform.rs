@@ -13,7 +13,7 @@ pub use lived::Sample;
 
 use crate::commands::required;
 use crate::exit::{OK, Stop};
-use crate::screen::{Screen, Tone, take_in};
+use crate::screen::{Screen, Tone};
 use crate::session::{House, Session};
 use clap::ArgMatches;
 use vm_contracts::{AnyEngine, Value};
@@ -122,7 +122,7 @@ pub fn run(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
     let engine = session.engine(required(given, "engine"))?;
     let mut samples = Vec::new();
     for path in given.get_many::<String>("sample").unwrap_or_default() {
-        let bytes = take_in(session.screen.input, path)?;
+        let bytes = session.screen.take_in(path)?;
         let name = path.rsplit('/').next().unwrap_or(path).to_owned();
         samples.push(Sample { name, bytes });
     }

@@ -2,7 +2,6 @@
 
 use crate::commands::{required, text};
 use crate::exit::{OK, Stop};
-use crate::screen::put_out;
 use crate::session::Session;
 use clap::ArgMatches;
 use vm_contracts::AnyEngine;
@@ -18,7 +17,7 @@ pub fn run(
     session.in_home(|screen, ledger| {
         let export = ledger.export(engine.name(), format)?;
         if let Some(path) = output {
-            put_out(path, export.text.as_bytes())?;
+            screen.put_out(path, export.text.as_bytes())?;
         }
         match (screen.json, output) {
             (true, _) => {

@@ -4,19 +4,27 @@ use crate::answer::{finding, verdict};
 use crate::config::Loaded;
 use crate::exit::Stop;
 use crate::screen::Progress;
-use crate::session::Session;
+use crate::session::{Session, Way};
 use std::sync::Arc;
-use std::time::Duration;
 use vm_ledger::fs::{Disk, Fs};
 use vm_ledger::fsck::fsck;
 use vm_ledger::lock::Lock;
 
 /// Prints the verdict over the lines, then what else was found.
 pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
-    let loaded = Loaded::of_home(&session.flags)?;
-    // Under the lock, so that nothing moves while it is compared.
-    let wait = Duration::from_secs(loaded.config.lock.wait_seconds);
-    let _lock = Lock::acquire(&loaded.home, wait)?;
+    let loaded = session.loaded()?;
+    // Nothing may move while it is compared: under the lock, or with the writer in hand where this process owns the home.
+    if let Way::Lent { ledger, .. } = session.way {
+        let mut writer = ledger.writer();
+        writer.publish()?;
+        return compare(session, &loaded);
+    }
+    let _lock = session
+        .hold(&loaded, &mut |wait, instead| Lock::acquire_unless(&loaded.home, wait, instead))?;
+    compare(session, &loaded)
+}
+
+fn compare(session: &mut Session<'_>, loaded: &Loaded) -> Result<u8, Stop> {
     let disk: Arc<dyn Fs> = Arc::new(Disk::new(&loaded.home, loaded.guard()?));
     let screen = &mut session.screen;
     let mut progress = Progress::new(screen.live);

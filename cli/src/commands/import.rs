@@ -2,7 +2,7 @@
 
 use crate::commands::{required, text};
 use crate::exit::{self, OK, Stop};
-use crate::screen::{Progress, Screen, Tone, take_in};
+use crate::screen::{Progress, Screen, Tone};
 use crate::session::Session;
 use crate::table::Table;
 use clap::ArgMatches;
@@ -35,7 +35,7 @@ pub fn run(
 ) -> Result<u8, Stop> {
     let path = required(given, "file");
     let format = text(given, "format");
-    let bytes = take_in(session.screen.input, path)?;
+    let bytes = session.screen.take_in(path)?;
     let name = Path::new(path)
         .file_name()
         .map_or_else(|| path.to_owned(), |n| n.to_string_lossy().into_owned());

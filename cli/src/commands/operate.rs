@@ -2,15 +2,12 @@
 
 use crate::answer::call;
 use crate::args::fields;
-use crate::commands::{text, work};
-use crate::config;
+use crate::commands::{batch, text, work};
 use crate::exit::{OK, Stop};
 use crate::session::Session;
 use clap::ArgMatches;
-use std::path::Path;
 use vm_contracts::{AnyEngine, Call, Failure, Lost, Shape, Spec, edge};
-use vm_ledger::Ledger;
-use vm_ledger::clock::{Clock, SystemClock, SystemEntropy, uuid_v7};
+use vm_ledger::{Answer, Ledger, Opened, Sealing};
 
 /// Exit code of a call whose effects failed: its receipt is there and says so.
 pub const FAULT: u8 = 4;
@@ -22,31 +19,59 @@ pub fn run(
     spec: &'static Spec,
     given: &ArgMatches,
 ) -> Result<u8, Stop> {
+    if let Some(path) = batch::path(given) {
+        return batch::run(session, engine, spec, path);
+    }
     let call = call_of(session, engine, spec, given)?;
     let id = call.id.clone().unwrap_or_default();
-    let home = config::home(&session.flags)?.0;
-    session.in_home(|screen, ledger| match engine.shape(spec.verb) {
-        Some(Shape::Operation(_)) => {
-            let sealing = ledger.perform(call).map_err(|e| with_id(e, &id))?;
-            call::print_sealing(screen, &sealing, &home)?;
-            Ok(if call::is_aborted(&sealing.answer)? { FAULT } else { OK })
+    let home = session.home()?;
+    session.in_home(|screen, ledger| {
+        match carry_out(ledger, engine, call).map_err(|e| with_id(e, &id))? {
+            Outcome::Committed(answer) => {
+                call::print(screen, &answer)?;
+                Ok(OK)
+            }
+            Outcome::Sealed(sealing) => {
+                call::print_sealing(screen, &sealing, &home)?;
+                Ok(if call::is_aborted(&sealing.answer)? { FAULT } else { OK })
+            }
+            Outcome::Opened(opened, notes) => {
+                notes.iter().for_each(|note| screen.note(note));
+                work::say_opened(screen, engine, &opened, &home)
+            }
         }
+    })
+}
+
+/// What a call came to, as far as it goes without people.
+pub enum Outcome {
+    /// A record; or work that was sealed under this id before.
+    Committed(Answer),
+    /// An operation whose effects were carried out, or had been.
+    Sealed(Sealing),
+    /// Work of people was opened; beside it, what planning had to say.
+    Opened(Box<Opened>, Vec<String>),
+}
+
+/// Carries out a call that has its id.
+pub fn carry_out(
+    ledger: &Ledger,
+    engine: &'static dyn AnyEngine,
+    call: Call,
+) -> Result<Outcome, Failure> {
+    let id = call.id.clone().unwrap_or_default();
+    match engine.shape(&call.verb) {
+        Some(Shape::Operation(_)) => Ok(Outcome::Sealed(ledger.perform(call)?)),
         Some(Shape::Staged(_)) if !is_sealed(ledger, engine, &id)? => {
             let by = call.actor.clone();
             let handed = ledger.plan(call)?;
-            handed.notes.iter().for_each(|note| screen.note(note));
             let contract = handed.to_text();
             let opened =
                 ledger.run(contract.as_bytes(), &by).map_err(|e| open_already(engine, e, &id))?;
-            work::say_opened(screen, engine, &opened, Path::new(&home))
+            Ok(Outcome::Opened(Box::new(opened), handed.notes))
         }
-        // A record; and work of people that was sealed under this id, which is answered from its receipts.
-        _ => {
-            let answer = ledger.submit(call).map_err(|e| with_id(e, &id))?;
-            call::print(screen, &answer)?;
-            Ok(OK)
-        }
-    })
+        _ => Ok(Outcome::Committed(ledger.submit(call)?)),
+    }
 }
 
 /// The call that a command line asks for.
@@ -60,9 +85,8 @@ pub fn call_of(
     // What the declaration alone refuses needs no home and no lock; the ledger asks the same again.
     edge::admit(spec, &intent).map_err(|r| fields::with_suggestion(spec, r))?;
     let tags = given.get_many::<String>("tag").unwrap_or_default().cloned().collect();
-    // Drawn here, so that it can be told where the ledger cannot say whether the call was written.
-    let drawn = || uuid_v7(SystemClock.read().wall, &SystemEntropy);
-    let id = text(given, "id").map_or_else(drawn, str::to_owned);
+    // Drawn on this side, so that it can be told where the ledger cannot say whether the call was written.
+    let id = text(given, "id").map_or_else(|| session.id.clone(), str::to_owned);
     Ok(session.call(engine.name(), spec.verb, intent, Some(id), tags)?)
 }
 

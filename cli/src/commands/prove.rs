@@ -3,7 +3,7 @@
 use crate::commands::receipt::find;
 use crate::commands::{required, text};
 use crate::exit::{OK, Stop};
-use crate::screen::{Screen, put_out};
+use crate::screen::Screen;
 use crate::session::Session;
 use clap::ArgMatches;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub fn run(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
             // A PROOF.json is a JSON document as it is.
             None => screen.raw(&bytes)?,
             Some(path) => {
-                put_out(path, &bytes)?;
+                screen.put_out(path, &bytes)?;
                 written(screen, (&scroll, seq), &[path.to_owned()], &shown)?;
             }
         }
@@ -104,8 +104,8 @@ fn tlog_proof(
     match output {
         Some(path) => {
             let line = line_path(path);
-            put_out(path, text.as_bytes())?;
-            put_out(&line, &proven.line)?;
+            screen.put_out(path, text.as_bytes())?;
+            screen.put_out(&line, &proven.line)?;
             written(screen, place, &[path.to_owned(), line], &[])?;
         }
         None if screen.json => screen.document(&serde_json::json!({

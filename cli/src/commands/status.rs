@@ -28,18 +28,20 @@ struct Identity {
 
 /// Prints ledger, node, owner and the end of every scroll.
 pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
-    let loaded = Loaded::of_home(&session.flags)?;
+    let (loaded, home) = (session.loaded()?, session.home()?.display().to_string());
     session.in_home(|screen, ledger| {
-        let identity = identity(&loaded)?;
+        // What was signed is told from the files; a process that serves may be a moment ahead of them.
+        ledger.tick()?;
+        let identity = identity(&loaded, home)?;
         let disk = Disk::new(&loaded.home, loaded.guard()?);
         let mut notes = Vec::new();
         let signed = Guard::load(&disk, &loaded.settings().ledger, &mut notes)?;
         notes.iter().for_each(|n| screen.note(n));
         let now = SystemClock.read().wall;
-        ledger.writer().heads().iter().filter_map(|h| ahead(h, now)).for_each(|n| screen.note(&n));
-        let heads: Vec<(Head, Option<Signed>)> = ledger
-            .writer()
-            .heads()
+        // Not in one expression: nothing may be said while the writer is held.
+        let heads = ledger.writer().heads();
+        heads.iter().filter_map(|h| ahead(h, now)).for_each(|n| screen.note(&n));
+        let heads: Vec<(Head, Option<Signed>)> = heads
             .into_iter()
             .map(|head| {
                 let signed = signed.get(&head.origin);
@@ -72,8 +74,7 @@ fn ahead(head: &Head, now: Moment) -> Option<String> {
     })
 }
 
-fn identity(loaded: &Loaded) -> Result<Identity, Failure> {
-    let home = loaded.home.display().to_string();
+fn identity(loaded: &Loaded, home: String) -> Result<Identity, Failure> {
     let uid = std::fs::metadata(&loaded.home).map_err(|e| unreadable(&home, &e))?.uid();
     let did = loaded.home.join("keys").join("issuer.did");
     let issuer = std::fs::read_to_string(&did)

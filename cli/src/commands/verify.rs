@@ -8,7 +8,7 @@ use crate::commands::prove::line_path;
 use crate::commands::text;
 use crate::config;
 use crate::exit::{self, Stop};
-use crate::screen::{Progress, Screen, take_in};
+use crate::screen::{Progress, Screen};
 use crate::session::Session;
 use clap::ArgMatches;
 use std::path::Path;
@@ -101,7 +101,7 @@ fn judge(screen: &mut Screen<'_>, target: &str, given: &ArgMatches) -> Result<Ju
         }
         false => target,
     };
-    let bytes = take_in(screen.input, target)?;
+    let bytes = screen.take_in(target)?;
     let trust = trust.unwrap_or_default();
     if !bytes.starts_with(HEADER.as_bytes()) {
         return Ok(proof(&bytes, &trust, target, &artifacts));
@@ -131,7 +131,7 @@ fn proof(bytes: &[u8], trust: &Trust, target: &str, artifacts: &[&String]) -> Ju
 /// The verdict over the folder of a case, as `vm verify` of it gives.
 pub fn case_verdict(dir: &Path, trust: &Trust) -> Result<Verdict, Stop> {
     let target = dir.join(FILE_NAME).display().to_string();
-    let bytes = take_in(&mut std::io::empty(), &target)?;
+    let bytes = std::fs::read(&target).map_err(|e| exit::unreadable(&target, &e))?;
     Ok(proof(&bytes, trust, &target, &[]).verdict)
 }
 
@@ -158,7 +158,7 @@ fn ended(outcome: Outcome, target: &str, why: &str) -> Verdict {
 
 /// Reads the keys to believe.
 pub fn trust(screen: &mut Screen<'_>, file: &str) -> Result<Trust, Stop> {
-    let bytes = take_in(screen.input, file)?;
+    let bytes = screen.take_in(file)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Refusal::malformed("trust_malformed", format!("{file} is not UTF-8 text")))?;
     Ok(Trust::parse(&text).map_err(|e| exit::trust(&e, file))?)
@@ -214,7 +214,7 @@ fn tlog(
             &format!("the receipt line {line} is not there"),
         ));
     }
-    let text = take_in(screen.input, line)?;
+    let text = screen.take_in(line)?;
     let text = text.strip_suffix(b"\n").unwrap_or(&text);
     let text = match std::str::from_utf8(text) {
         Ok(text) => text.to_owned(),

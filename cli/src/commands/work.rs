@@ -10,9 +10,8 @@ use crate::answer::run::{self, View};
 use crate::args::{fields, work};
 use crate::commands::operate::{self, FAULT};
 use crate::commands::{required, text};
-use crate::config;
 use crate::exit::{OK, Stop};
-use crate::screen::{Screen, Tone, take_in};
+use crate::screen::{Screen, Tone};
 use crate::session::Session;
 use clap::ArgMatches;
 use std::path::{Path, PathBuf};
@@ -48,7 +47,7 @@ pub fn run(
     given: &ArgMatches,
 ) -> Result<u8, Stop> {
     let path = required(given, "file");
-    let bytes = take_in(session.screen.input, path)?;
+    let bytes = session.screen.take_in(path)?;
     of_engine(engine, &bytes)?;
     let (home, by) = (home(session)?, session.actor()?);
     session.in_home(|screen, ledger| {
@@ -83,9 +82,7 @@ pub fn say_opened(
 ) -> Result<u8, Stop> {
     let Opened { run, existing } = opened;
     let view = View { engine, run, home };
-    let is_staged = matches!(engine.shape(run.verb), Some(Shape::Staged(_)));
-    let failed = !is_staged && run.state.status == Status::Aborted;
-    let code = if failed { FAULT } else { OK };
+    let code = if effects_failed(engine, run) { FAULT } else { OK };
     if screen.json {
         let mut document = run::to_json(&view);
         document["existing"] = (*existing).into();
@@ -101,6 +98,12 @@ pub fn say_opened(
     run::headline(screen, &view, word)?;
     run::next(screen, &view)?;
     Ok(code)
+}
+
+/// Whether the effects of a run failed; work of people that was given up is no failure.
+pub fn effects_failed(engine: &dyn AnyEngine, run: &Run) -> bool {
+    let is_staged = matches!(engine.shape(run.verb), Some(Shape::Staged(_)));
+    !is_staged && run.state.status == Status::Aborted
 }
 
 /// Shows the checklist of an open run.
@@ -125,10 +128,11 @@ pub fn complete_stage(
     let (id, stage) = (required(given, "run"), required(given, "stage"));
     let fields = stage_fields(session, engine, given)?;
     let (home, by) = (home(session)?, session.actor()?);
+    let real = session.loaded()?.home;
     let list = |name| given.get_many::<String>(name).unwrap_or_default().cloned().collect();
     let (open, private): (Vec<String>, Vec<String>) = (list("outputs"), list("private-outputs"));
     session.in_home(|screen, ledger| {
-        let at_home = home.join(vm_ledger::run::run_dir(engine.scroll(), id)).join("outputs");
+        let at_home = real.join(vm_ledger::run::run_dir(engine.scroll(), id)).join("outputs");
         let outputs = attach::outputs(screen, &at_home, &open, &private)?;
         let run = ledger
             .complete_stage(engine.name(), id, stage, &fields, outputs, &by)
@@ -143,7 +147,7 @@ fn stage_fields(
     given: &ArgMatches,
 ) -> Result<Map<String, Value>, Stop> {
     match text(given, "fields") {
-        Some(path) => fields::from_json(&take_in(session.screen.input, path)?, path),
+        Some(path) => fields::from_json(&session.screen.take_in(path)?, path),
         None => fields::given_fields(work::stage_fields(engine), given, &mut session.screen),
     }
 }
@@ -223,5 +227,5 @@ fn say(
 }
 
 fn home(session: &Session<'_>) -> Result<PathBuf, Failure> {
-    Ok(config::home(&session.flags)?.0)
+    session.home()
 }

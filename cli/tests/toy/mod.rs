@@ -232,6 +232,7 @@ pub fn vm_with(house: House, home: &Path, words: &[&str], mut input: &[u8]) -> S
         colour: false,
         live: false,
         json: false,
+        paths: Default::default(),
     };
     let code = vaultmesh::run(house, all, screen);
     let text = |bytes| String::from_utf8(bytes).unwrap();

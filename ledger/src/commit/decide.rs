@@ -66,7 +66,7 @@ impl Writer {
         call: &Admitted,
     ) -> Decided {
         let scroll = self.scrolls.get(engine.scroll()).expect("ensured by commit_some");
-        let known = scroll.group(&call.id).or_else(|| batch.ids.get(&call.id)).cloned();
+        let known = scroll.group(&call.id).or_else(|| batch.ids.get(&call.id).cloned());
         if let Some(group) = known {
             return match self.is_same(engine, batch, call, &group) {
                 Ok(true) => Decided::Known(group),
@@ -107,9 +107,9 @@ impl Writer {
         if let Err(fault) = keeps_declaration(call, &drafts) {
             return Decided::Refused(fault.into());
         }
-        let over = batch.lines.len() + drafts.len() > BATCH_LINES_MAX
+        let over = batch.count + drafts.len() > BATCH_LINES_MAX
             || batch.bytes + drafts.iter().map(weight).sum::<usize>() > BATCH_BYTES_MAX;
-        if over && !batch.lines.is_empty() {
+        if over && batch.count > 0 {
             batch.closed = true;
             return Decided::Later;
         }
@@ -133,7 +133,7 @@ impl Writer {
         call: &Admitted,
         drafts: Vec<Draft>,
     ) -> Decided {
-        let first = batch.lines.len();
+        let first = batch.count;
         let of = drafts.len();
         let (mut pool, intent) = match self.veiled(engine.scroll(), call) {
             Ok(veiled) => veiled,
@@ -142,7 +142,6 @@ impl Writer {
         let proof = self.actor_proof(&call.call.actor.0, &call.id, &intent);
         let mut lines = Vec::with_capacity(of);
         for (n, mut draft) in drafts.into_iter().enumerate() {
-            batch.bytes += weight(&draft);
             let seq = batch.prev.size + (first + n) as u64;
             let part = Part { n: n as u32 + 1, of: of as u32 };
             let blank = self.blank_line(engine.scroll(), seq, part, batch.prev, at);
@@ -154,22 +153,30 @@ impl Writer {
                 };
             }
             let blank = Line { actor_proof: proof.clone(), ..blank };
-            lines.push(fill(blank, call, intent, draft));
-        }
-        // A line that could not be sealed must be refused before anything of its call is folded.
-        if let Some(e) = lines.iter().find_map(|l| l.sealable().err()) {
-            let what = format!("{} does not fit a receipt: {}", call.op, e.message);
-            return Decided::Refused(Refusal::new(e.code, RefusalKind::TooLarge, what).into());
+            // A line that could not be sealed must be refused before anything of its call is folded.
+            match fill(blank, call, intent, draft).prepare() {
+                Ok(prepared) => lines.push(prepared),
+                Err(e) => {
+                    let what = format!("{} does not fit a receipt: {}", call.op, e.message);
+                    let refusal = Refusal::new(e.code, RefusalKind::TooLarge, what);
+                    return Decided::Refused(refusal.into());
+                }
+            }
         }
         let scroll = self.scrolls.get_mut(engine.scroll()).expect("ensured by commit_some");
-        lines.iter().for_each(|line| scroll.fold(line));
+        lines.iter().for_each(|prepared| scroll.fold(prepared.line()));
+        batch.bytes += lines.iter().map(|prepared| prepared.bytes_max() + 1).sum::<usize>();
         let seq = batch.prev.size + first as u64;
         if !pool.is_empty() {
             batch.openings.extend(pool.new_for(seq));
             batch.pools.insert(call.id.clone(), pool.all());
         }
         batch.ids.insert(call.id.clone(), Group { first: seq, of: of as u32, intent });
-        batch.lines.extend(lines);
+        if call.spec.hides_anything() {
+            batch.actors.insert(call.id.clone(), call.call.actor.0.clone());
+        }
+        batch.count += of;
+        batch.sealer.give(lines);
         Decided::New { first, of }
     }
 
@@ -237,8 +244,8 @@ impl Writer {
         call: &Admitted,
         group: &Group,
     ) -> Result<bool, Failure> {
-        let actor = match group.first.checked_sub(batch.prev.size) {
-            Some(place) => batch.lines.get(place as usize).map(|line| line.actor.clone()),
+        let actor = match batch.actors.get(&call.id) {
+            Some(actor) => Some(actor.clone()),
             None => {
                 let bytes = self.read_checked(name, group.first, 1)?.pop().unwrap_or_default();
                 Line::parse(&bytes).ok().map(|line| line.actor)

@@ -41,6 +41,9 @@ impl Fs for Bent {
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
         self.disk.list(dir)
     }
+    fn paged(&self, path: &str) -> io::Result<std::sync::Arc<dyn crate::fs::Paged>> {
+        self.disk.paged(path)
+    }
     fn create_dir(&self, dir: &str) -> io::Result<bool> {
         self.disk.create_dir(dir)
     }

@@ -7,6 +7,7 @@
 use crate::hidden::{Pool, Unveiled, unkeepable};
 use crate::openings::Opening;
 use crate::run::operation;
+use crate::shelf::index_damaged;
 use crate::writer::Writer;
 use serde_json::json;
 use vm_contracts::contract::{DOCUMENT_BYTES_MAX, STAGES_MAX, VERSION};
@@ -139,6 +140,7 @@ impl Writer {
             }
         };
         let asked = Asked { at, id: &admitted.id, actor: &admitted.call.actor };
+        self.healed()?;
         let plan = self.with_state(engine, |state| {
             engine.plan(state, admitted.spec.verb, &admitted.intent, asked)
         })?;
@@ -179,11 +181,16 @@ impl Writer {
     pub(crate) fn with_state<T>(
         &self,
         engine: &'static dyn AnyEngine,
-        decide: impl FnOnce(&dyn AnyState) -> T,
-    ) -> T {
-        match self.scrolls.get(engine.scroll()) {
-            Some(scroll) => decide(&*scroll.state),
-            None => decide(&*engine.blank()),
+        decide: impl FnOnce(&dyn AnyState) -> Result<T, Refusal>,
+    ) -> Result<T, Failure> {
+        let Some(scroll) = self.scrolls.get(engine.scroll()) else {
+            return Ok(decide(&*engine.blank())?);
+        };
+        let decided = decide(&*scroll.state);
+        match scroll.trouble() {
+            // It may rest on values that did not read.
+            Some(what) => Err(index_damaged(&scroll.name, &what).into()),
+            None => Ok(decided?),
         }
     }
 
@@ -230,6 +237,7 @@ impl Writer {
         }
         let actor = contract.actor();
         let asked = Asked { at: planned_at, id: &contract.id, actor: &actor };
+        self.healed()?;
         let plan =
             self.with_state(engine, |state| engine.plan(state, spec.verb, &intent, asked))?;
         let again = self.contract_of(&contract.op, asked, &contract.surface, public, plan)?;

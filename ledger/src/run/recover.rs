@@ -63,7 +63,7 @@ impl Writer {
         let dir = run_dir(scroll, id);
         let fs = self.fs.clone();
         let folder = RunFolder::new(&*fs, &dir);
-        if let Some(group) = self.scroll(scroll).group(id).cloned() {
+        if let Some(group) = self.scroll(scroll).group(id) {
             let bytes = self.read_checked(scroll, group.first, 1)?.pop().unwrap_or_default();
             let has_case = line::Line::parse(&bytes).is_ok_and(|line| line.artifacts.is_some());
             return match has_case {

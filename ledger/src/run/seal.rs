@@ -360,12 +360,11 @@ impl Writer {
         id: &str,
         artifacts: &[Artifact],
     ) -> Result<Vec<u8>, Failure> {
-        let group = self.scroll(scroll).group(id).cloned();
+        let group = self.scroll(scroll).group(id);
         let seq =
             group.ok_or_else(|| Fault::new("run_files", format!("{id} has no receipt")))?.first;
         let line = self.read_checked(scroll, seq, 1)?.pop().unwrap_or_default();
-        let size = self.scroll(scroll).size();
-        let path = self.scroll(scroll).tree.inclusion_proof(size, seq).unwrap_or_default();
+        let path = self.inclusion_path(scroll, seq)?;
         let note = self.notes.get(scroll).cloned().unwrap_or_default();
         let line = String::from_utf8_lossy(&line).into_owned();
         let bundle = artifacts.iter().map(Entry::of).collect();

@@ -67,6 +67,28 @@ impl File {
         self.mark(from, from + bytes.len());
     }
 
+    /// What readers see.
+    pub(super) fn seen(&self) -> &Arc<Vec<u8>> {
+        &self.cache
+    }
+
+    /// Writes over what is there; what lies between is zeros.
+    pub(super) fn put(&mut self, at: usize, bytes: &[u8]) {
+        let (before, end) = (self.cache.len(), at + bytes.len());
+        let cache = Arc::make_mut(&mut self.cache);
+        cache.resize(before.max(end), 0);
+        cache[at..end].copy_from_slice(bytes);
+        let resized = self.resized || end > before;
+        self.mark(at, end);
+        self.resized = resized;
+    }
+
+    /// Adds zeros up to this length.
+    pub(super) fn lengthen(&mut self, len: usize) {
+        Arc::make_mut(&mut self.cache).resize(len, 0);
+        self.resized = true;
+    }
+
     pub(super) fn truncate(&mut self, len: usize) {
         Arc::make_mut(&mut self.cache).truncate(len);
         self.low = self.low.min(len);
@@ -235,6 +257,10 @@ impl Change {
     }
 }
 
+fn is_below(path: &str, under: &str) -> bool {
+    path.strip_prefix(under).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Paths below a directory; none below a file.
 pub(super) fn below<'a>(
     names: &'a BTreeMap<String, Node>,
@@ -304,6 +330,40 @@ impl Image {
         self.waiting.is_empty() && reached.into_iter().all(clean)
     }
 
+    /// A file under this path with bytes that wait for a sync.
+    pub fn unsynced(&self, under: &str) -> Option<&str> {
+        let dirty = |node: &Node| match node {
+            Node::File(number) => !self.files[number].is_clean(),
+            Node::Directory => false,
+        };
+        let file = self.names.iter().find(|(path, node)| is_below(path, under) && dirty(node));
+        file.map(|(path, _)| path.as_str())
+    }
+
+    /// A name under this path that waits for the sync of its directory.
+    pub fn unnamed(&self, under: &str) -> Option<&str> {
+        self.waiting.iter().find_map(|change| match change {
+            Change::Put(path, _) | Change::Drop(path) => {
+                is_below(path, under).then_some(path.as_str())
+            }
+            Change::Move { from, to, .. } => {
+                (is_below(from, under) || is_below(to, under)).then_some(to.as_str())
+            }
+        })
+    }
+
+    /// All paths of directories, in order.
+    pub fn directories(&self) -> impl Iterator<Item = &str> {
+        let dirs = self.names.iter().filter(|(_, node)| matches!(node, Node::Directory));
+        dirs.map(|(path, _)| path.as_str())
+    }
+
+    /// Puts a directory there, durably.
+    pub fn plant_dir(&mut self, path: &str) {
+        Arc::make_mut(&mut self.names).insert(path.to_owned(), Node::Directory);
+        Arc::make_mut(&mut self.held).insert(path.to_owned(), Node::Directory);
+    }
+
     /// A digest of what readers see and of what the disk holds.
     pub fn digest(&self) -> u64 {
         let mut mix = Mix(0);
@@ -362,14 +422,26 @@ impl Image {
     }
 
     pub(super) fn file(&mut self, path: &str) -> io::Result<&mut File> {
+        let number = self.number(path).ok_or_else(|| missing(path))?;
+        Ok(self.numbered(number).expect("each name has its file"))
+    }
+
+    /// Number of the file under a name.
+    pub(super) fn number(&self, path: &str) -> Option<u64> {
         match self.names.get(path) {
-            Some(Node::File(number)) => {
-                let files = Arc::make_mut(&mut self.files);
-                let file = files.get_mut(number).expect("each name has its file");
-                Ok(Arc::make_mut(file))
-            }
-            _ => Err(missing(path)),
+            Some(Node::File(number)) => Some(*number),
+            _ => None,
         }
+    }
+
+    /// A file by its number, whether it has a name or not.
+    pub(super) fn numbered(&mut self, number: u64) -> Option<&mut File> {
+        Arc::make_mut(&mut self.files).get_mut(&number).map(Arc::make_mut)
+    }
+
+    /// What readers of a file see that they have open.
+    pub(super) fn open_file(&self, number: u64) -> Option<Arc<Vec<u8>>> {
+        self.files.get(&number).map(|file| file.seen().clone())
     }
 
     pub(super) fn create(&mut self, path: &str) -> io::Result<()> {

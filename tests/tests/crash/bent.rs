@@ -183,6 +183,9 @@ impl Fs for Bent {
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
         self.fs.list(dir)
     }
+    fn paged(&self, path: &str) -> io::Result<std::sync::Arc<dyn vm_ledger::fs::Paged>> {
+        self.fs.paged(path)
+    }
     fn create_dir(&self, dir: &str) -> io::Result<bool> {
         self.change();
         self.fs.create_dir(dir)

@@ -51,6 +51,7 @@ fn vm(home: &Path, words: &[&str]) -> (u8, String, String) {
         colour: false,
         live: false,
         json: true,
+        paths: Default::default(),
     };
     let code = vaultmesh::run(HOUSE, all, screen);
     let text = |bytes| String::from_utf8(bytes).expect("the program prints UTF-8");

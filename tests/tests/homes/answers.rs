@@ -20,7 +20,7 @@ use vm_tests::world::{call, keys, many, note, outside, settings};
 fn calls_keep_their_order_over_the_border_of_a_batch() {
     let home = Edited::new();
     let ledger = home.open();
-    let mut calls: Vec<Call> = (0..11).map(|n| many(&format!("m{n}"), "t", 400)).collect();
+    let mut calls: Vec<Call> = (0..20).map(|n| many(&format!("m{n}"), "t", 400)).collect();
     calls.push(note("small", "t"));
     calls.push(call("first", "guarded", json!({"name": "alpha"})));
     calls.push(call("second", "guarded", json!({"name": "alpha"})));
@@ -28,7 +28,7 @@ fn calls_keep_their_order_over_the_border_of_a_batch() {
     assert_eq!(code(answers.pop().unwrap()), "name_taken", "the second taker came second");
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     let firsts: Vec<u64> = answers.iter().map(|a| a.first).collect();
-    let expected: Vec<u64> = (0..11).map(|n| 1 + n * 400).chain([4_401, 4_402]).collect();
+    let expected: Vec<u64> = (0..20).map(|n| 1 + n * 400).chain([8_001, 8_002]).collect();
     assert_eq!(firsts, expected);
     let batches: std::collections::BTreeSet<u64> =
         answers.iter().map(|a| crate::place::line(a).prev.size).collect();
@@ -59,6 +59,9 @@ impl Fs for FullDisk {
     }
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
         self.0.list(dir)
+    }
+    fn paged(&self, path: &str) -> io::Result<std::sync::Arc<dyn vm_ledger::fs::Paged>> {
+        self.0.paged(path)
     }
     fn create_dir(&self, dir: &str) -> io::Result<bool> {
         self.0.create_dir(dir)
@@ -110,6 +113,22 @@ fn a_known_id_is_answered_while_there_is_no_space() {
         assert_eq!(code(ledger.submit(note("a", "other"))), "id_used_for_other_intent");
     }
     assert_eq!(ledger.prove("toy", 1).unwrap().seq, 1);
+}
+
+#[test]
+fn a_process_that_goes_on_finds_space_that_was_made() {
+    let home = Edited::with(&["a"]);
+    let disk = Arc::new(FullDisk(Disk::new(home.path(""), home.away("")), AtomicBool::new(false)));
+    let ledger = home.open_on(disk.clone()).unwrap();
+    disk.1.store(true, Ordering::SeqCst);
+    assert_eq!(code(ledger.submit(note("b", "b"))), "no_space");
+    // Nothing to publish, so nothing fails; it is as full as before.
+    ledger.tick().unwrap();
+    assert_eq!(code(ledger.submit(note("b", "b"))), "no_space");
+    disk.1.store(false, Ordering::SeqCst);
+    ledger.tick().unwrap();
+    assert!(!ledger.submit(note("b", "b")).unwrap().existing);
+    assert!(home.path("reserve").exists());
 }
 
 #[test]

@@ -112,6 +112,7 @@ impl Edited {
             gate: Arc::new(OwnerGate),
             engines: &ENGINES,
             ports: Arc::new(Tills(self.till.clone())),
+            shelving: None,
         };
         Writer::open(outside, settings(), keys()).map(Ledger::new)
     }

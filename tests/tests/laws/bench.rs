@@ -59,6 +59,7 @@ impl Bench {
             gate,
             engines: engines(),
             ports: Arc::new(Tills(till.clone())),
+            shelving: None,
         };
         let writer = Writer::open(outside, world::settings(), world::keys()).expect("it opens");
         Self { fs, clock, till, ledger: Ledger::new(writer) }

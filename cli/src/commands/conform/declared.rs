@@ -184,6 +184,7 @@ pub fn examples(house: House, engine: &'static dyn AnyEngine) -> Shown {
                 colour: false,
                 live: false,
                 json: false,
+                paths: Default::default(),
             };
             let intent = fields::intent(spec, given, &mut screen).ok()?;
             Some(edge::admit(spec, &intent).ok()? == edge::admit(spec, &intent_of(spec)).ok()?)

@@ -1,9 +1,8 @@
 //! `vm <engine> output`: a file that a run left. A public one is compared with what was said of it before it is written.
 
 use crate::commands::{receipt, required, text};
-use crate::config;
 use crate::exit::{OK, Stop, output as output_failed, unwritable};
-use crate::screen::{Access, Screen, put_out_with};
+use crate::screen::{Access, INPUT_BYTES_MAX, Screen, put_out_with};
 use crate::session::Session;
 use clap::ArgMatches;
 use std::io::{self, Write};
@@ -34,7 +33,7 @@ pub fn output(
             .hint("Give --output FILE, or leave --json out.")
             .into());
     }
-    let home = config::home(&session.flags)?.0;
+    let home = session.loaded()?.home;
     session.in_home(|screen, ledger| {
         let found = find(ledger, engine, &home, id, name)?;
         let (written, private) = write(screen, ledger, &home, to, &found)?;
@@ -135,15 +134,41 @@ fn write(
 ) -> Result<(u64, bool), Stop> {
     let private = matches!(found, Found::Private { .. });
     let written = match to {
+        // The home is held while a private file is opened, and a client may read its answer as slowly as it likes.
+        None if private && screen.paths.are_lent() => {
+            let mut bytes = Limited(Vec::new());
+            let too_large = |e: io::Error| Stop::from(unwritable("standard output", &e));
+            let count = copy(ledger, home, found, &mut bytes, &too_large)?;
+            screen.raw(&bytes.0)?;
+            count
+        }
         None => copy(ledger, home, found, &mut *screen.out, &output_failed)?,
         Some(path) => {
             let access = if private { Access::OwnerOnly } else { Access::AsUsual };
-            put_out_with(path, access, |file| {
+            put_out_with(&screen.paths, path, access, |file| {
                 copy(ledger, home, found, file, &|e| unwritable(path, &e).into())
             })?
         }
     };
     Ok((written, private))
+}
+
+/// Bytes in memory, up to a limit.
+struct Limited(Vec<u8>);
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.0.len() + bytes.len()) as u64 > INPUT_BYTES_MAX {
+            let what = format!("it has over {INPUT_BYTES_MAX} bytes; name a file with --output");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn copy(
