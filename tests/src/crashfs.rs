@@ -11,6 +11,7 @@
 //! read-only.
 
 mod image;
+mod paged;
 
 pub use image::{BLOCK, Image, crash_states};
 
@@ -18,7 +19,7 @@ use crate::world::Dice;
 use image::{Change, Node, below, missing};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
-use vm_ledger::fs::{Fs, parent};
+use vm_ledger::fs::{Fs, Paged, parent};
 
 /// What goes wrong, and when. Calls of the trait are counted from 0, reads included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,8 +48,11 @@ struct Inside {
 
 /// The crashing file system.
 pub struct CrashFs {
-    inside: Mutex<Inside>,
+    shared: Arc<Shared>,
 }
+
+/// What the file system and its files written in place have in common.
+struct Shared(Mutex<Inside>);
 
 impl CrashFs {
     /// A file system that begins with this image.
@@ -63,7 +67,7 @@ impl CrashFs {
             writes_back: false,
             told: std::env::var_os("VM_TELL").is_some(),
         };
-        Self { inside: Mutex::new(inside) }
+        Self { shared: Arc::new(Shared(Mutex::new(inside))) }
     }
 
     /// Remembers the image before each changing call from now on.
@@ -95,6 +99,33 @@ impl CrashFs {
         self.inside().changes
     }
 
+    /// Writes at any place of a file, as a database does.
+    pub fn write_at(&self, path: &str, at: usize, bytes: &[u8]) -> io::Result<()> {
+        let mut inside = self.change_call();
+        inside.count("write_at", path)?;
+        inside.image.file(path)?.put(at, bytes);
+        Ok(())
+    }
+
+    /// Cuts a file, or lengthens it with zeros.
+    pub fn set_len(&self, path: &str, len: usize) -> io::Result<()> {
+        let old = self.image().read(path).ok_or_else(|| missing(path))?.len();
+        match len > old {
+            true => self.write_at(path, old, &vec![0; len - old]),
+            false => self.truncate(path, len as u64),
+        }
+    }
+
+    /// A sync that fails: some of what waits arrives, and all of it counts as written from then on.
+    pub fn fail_sync(&self, path: &str) -> io::Result<()> {
+        let mut inside = self.change_call();
+        inside.count("failing sync", path)?;
+        let mut dice = inside.dice.clone();
+        inside.image.file(path)?.fail_sync(&mut dice);
+        inside.dice = dice;
+        Ok(())
+    }
+
     /// The image now.
     pub fn image(&self) -> Image {
         self.inside().image.clone()
@@ -109,7 +140,21 @@ impl CrashFs {
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().expect("no holder of this lock panics")
+        self.shared.inside()
+    }
+
+    fn read_call(&self, what: &str, path: &str) -> io::Result<MutexGuard<'_, Inside>> {
+        self.shared.read_call(what, path)
+    }
+
+    fn change_call(&self) -> MutexGuard<'_, Inside> {
+        self.shared.change_call()
+    }
+}
+
+impl Shared {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().expect("no holder of this lock panics")
     }
 
     fn read_call(&self, what: &str, path: &str) -> io::Result<MutexGuard<'_, Inside>> {
@@ -161,11 +206,17 @@ impl Inside {
 
     /// The disk takes some blocks by itself.
     fn write_back(&mut self, path: &str) {
+        if let Some(number) = self.image.number(path) {
+            self.write_back_numbered(number);
+        }
+    }
+
+    fn write_back_numbered(&mut self, number: u64) {
         if !self.writes_back || self.dice.below(3) != 0 {
             return;
         }
         let mut dice = self.dice.clone();
-        if let Ok(file) = self.image.file(path) {
+        if let Some(file) = self.image.numbered(number) {
             let blocks: Vec<usize> =
                 file.dirty.iter().copied().filter(|_| dice.below(2) == 0).collect();
             file.take_early(&blocks);
@@ -340,6 +391,19 @@ impl Fs for CrashFs {
             inside.image.change(Change::Drop(dir.to_owned()));
         }
         Ok(())
+    }
+
+    fn paged(&self, path: &str) -> io::Result<Arc<dyn Paged>> {
+        let mut inside = self.change_call();
+        inside.count("paged", path)?;
+        if inside.image.read(path).is_none() {
+            if inside.fits(1) == 0 {
+                return Err(full(path));
+            }
+            inside.image.create(path)?;
+        }
+        let number = inside.image.number(path).ok_or_else(|| missing(path))?;
+        Ok(Arc::new(paged::CrashPaged::new(self.shared.clone(), number, path)))
     }
 }
 

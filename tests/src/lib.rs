@@ -1,13 +1,19 @@
-//! What the laws, flows and campaigns share: a toy engine, a fixed world, a file system that crashes.
+//! What the laws, flows and campaigns share: a toy engine, a fixed world, a file system that crashes, and a recorder of
+//! what the built program asks of the disk.
 
+pub mod campaign;
 pub mod cases;
 pub mod change;
 pub mod crashfs;
 pub mod golden;
+pub mod history;
 pub mod memfs;
 pub mod oracles;
 pub mod people;
+pub mod recorder;
+pub mod rounds;
 pub mod sample;
+pub mod scratch;
 pub mod toy;
 pub mod world;
 

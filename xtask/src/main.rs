@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | fuzz | bench`.
+//! Developer commands: `cargo xtask demo | test | fuzz | bench | trust`.
 //!
 //! They only start other programs and say what they start, so that each step can be run by hand.
 
@@ -6,6 +6,7 @@ mod demo;
 mod fuzz;
 mod step;
 mod test;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -16,7 +17,10 @@ Developer commands of VaultMesh.
   cargo xtask test                    format, lints, documentation, all tests, dependency rules
   cargo xtask fuzz [TARGET] [--seconds N]
                                       fuzz the parsers of outside bytes (needs cargo-fuzz and nightly)
-  cargo xtask bench [--json FILE]     measure this machine and the ledger on it
+  cargo xtask bench [ledger|scale|growth|all] [--json FILE] [--docs] [--receipts N] [--keep DIR]
+                                      measure this machine and the ledger on it; --docs writes the pages again
+  cargo xtask trust [--quick | --seconds N] [--only real|rounds|crash|model|tamper|corpus|fuzz]
+                    [--json FILE]     try to break the ledger; write docs/trust.md and trust.json beside it
 ";
 
 fn main() -> ExitCode {
@@ -26,10 +30,8 @@ fn main() -> ExitCode {
         Some("demo") => demo::run(rest),
         Some("test") => test::run(rest),
         Some("fuzz") => fuzz::run(rest),
-        Some("bench") => step::cargo(
-            &["run", "--quiet", "--release", "--package", "vm-tests", "--bin", "bench", "--"],
-            rest,
-        ),
+        Some("trust") => trust::run(rest),
+        Some("bench") => bench(rest),
         Some("help" | "--help" | "-h") | None => {
             print!("{USAGE}");
             Ok(())
@@ -43,4 +45,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Measures with release builds; one of the figures is of the program itself.
+fn bench(rest: &[String]) -> Result<(), String> {
+    step::cargo(&["build", "--quiet", "--release", "--package", "vaultmesh", "--bin", "vm"], &[])?;
+    step::cargo(
+        &["run", "--quiet", "--release", "--package", "vm-tests", "--bin", "bench", "--"],
+        rest,
+    )
 }

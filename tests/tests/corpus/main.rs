@@ -7,6 +7,8 @@
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::PathBuf;
+use std::time::Instant;
+use vm_tests::campaign::Row;
 use vm_tests::change::changed;
 use vm_tests::oracles::TARGETS;
 use vm_tests::world::{Dice, seed};
@@ -41,7 +43,7 @@ fn campaign(target: &str, changes: usize) {
     let oracle = vm_tests::oracles::target(target).expect("a known target");
     let rounds: usize =
         std::env::var("VM_ROUNDS").map_or(1, |n| n.parse().expect("VM_ROUNDS is a number"));
-    let seeds = seeds(target);
+    let (seeds, began) = (seeds(target), Instant::now());
     assert!(!seeds.is_empty(), "{target} has no seeds");
     seeds.iter().for_each(|(name, data)| run(target, oracle, name, data));
     let mut dice = Dice::of(seed(), &[target.len() as u64]);
@@ -51,6 +53,10 @@ fn campaign(target: &str, changes: usize) {
         let data = changed(data, other, &mut dice);
         run(target, oracle, &format!("change {n} of {name}"), &data);
     }
+    let inputs = (seeds.len() + changes * rounds) as u64;
+    let what = "parsers of outside bytes: committed seeds and changes of them";
+    let row = Row::new(what, "cargo test -p vm-tests --test corpus").seeded(seed());
+    row.counted(inputs, "inputs").since(began).tell();
 }
 
 #[test]

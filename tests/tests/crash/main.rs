@@ -22,6 +22,7 @@ use flow::{Script, Step};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 use vm_contracts::Call;
+use vm_tests::campaign::{Came, Row};
 use vm_tests::world::{Dice, call, many, note, seed};
 
 fn text(dice: &mut Dice) -> String {
@@ -154,7 +155,15 @@ fn nothing_bad(name: &str, count: &Count, seed: u64, began: Instant) {
     println!(
         "{name}: {all} crash states, {opened} of them opened and the others equal to one of those, {bad} bad, seed {seed}, {ms} ms"
     );
+    let came = count.first_bad.clone().map_or(Came::Passed, Came::Failed);
+    row(seed).counted(opened as u64, "states").since(began).came(came).tell();
     assert_eq!(count.bad, 0, "{:?}", count.first_bad);
+}
+
+/// A part of this campaign's row in the report.
+fn row(seed: u64) -> Row {
+    let what = "power loss, EIO and no space at every call of the storage trait (CrashFs)";
+    Row::new(what, "cargo test -p vm-tests --test crash").seeded(seed)
 }
 
 /// Scripts by chance: a few in every run, more where `VM_CRASH_SCRIPTS` asks for them.
@@ -204,6 +213,7 @@ fn every_planted_bug_is_caught() {
         });
         let first = count.first_bad.as_deref().unwrap_or("nothing");
         println!("{bug:?}: caught in {} of {} states; first: {first}", count.bad, count.states);
+        row(seed).bugs(u64::from(count.bad > 0), 1).came(Came::Passed).tell();
         assert!(count.bad > 0, "{bug:?} was not caught in {} states", count.states);
     }
 }
@@ -244,6 +254,7 @@ fn every_planted_bug_of_runs_is_caught() {
         });
         let first = count.first_bad.as_deref().unwrap_or("nothing");
         println!("{bug:?}: caught in {} of {} states; first: {first}", count.bad, count.states);
+        row(seed).bugs(u64::from(count.bad > 0), 1).came(Came::Passed).tell();
         assert!(count.bad > 0, "{bug:?} was not caught in {} states", count.states);
     }
 }

@@ -14,6 +14,16 @@ use flow::{Flow, Rule};
 use run::{RunRule, Runs};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::collections::BTreeSet;
+use std::time::Instant;
+use vm_tests::campaign::{Came, Row};
+
+/// A part of this campaign's row in the report.
+fn row() -> Row {
+    Row::new(
+        "models of the commit flow and of runs (stateright)",
+        "cargo test -p vm-tests --test model",
+    )
+}
 
 /// Explores until an invariant breaks; gives the number of states, the broken invariants, and the way there.
 fn explore(broken: Rule, expected: &'static str) -> (usize, BTreeSet<&'static str>, String) {
@@ -36,9 +46,11 @@ fn explore(broken: Rule, expected: &'static str) -> (usize, BTreeSet<&'static st
 
 #[test]
 fn the_flow_keeps_every_invariant() {
+    let began = Instant::now();
     let checker = Flow { broken: None }.checker().threads(1).spawn_bfs().join();
     println!("model: {} states, depth {}", checker.unique_state_count(), checker.max_depth());
     checker.assert_properties();
+    row().counted(checker.unique_state_count() as u64, "states").since(began).tell();
     assert!(checker.unique_state_count() > 1_000, "the model does something");
 }
 
@@ -66,6 +78,7 @@ fn every_rule_broken_on_purpose_is_noticed() {
     for (rule, expected) in table {
         let (states, found, path) = explore(rule, expected);
         println!("without {rule:?}: {states} states; {path}");
+        row().bugs(u64::from(found.contains(expected)), 1).came(Came::Passed).tell();
         assert!(
             found.contains(expected),
             "{rule:?} broken: expected {expected:?}, found {found:?}"
@@ -75,9 +88,11 @@ fn every_rule_broken_on_purpose_is_noticed() {
 
 #[test]
 fn a_run_keeps_every_invariant() {
+    let began = Instant::now();
     let checker = Runs { broken: None }.checker().threads(1).spawn_bfs().join();
     println!("runs: {} states, depth {}", checker.unique_state_count(), checker.max_depth());
     checker.assert_properties();
+    row().counted(checker.unique_state_count() as u64, "states").since(began).tell();
     assert!(checker.unique_state_count() > 50, "the model does something");
 }
 
@@ -105,6 +120,7 @@ fn every_rule_of_runs_broken_on_purpose_is_noticed() {
         let bad = found.keys().copied().filter(|name| !run::HOPES.contains(name));
         let bad: BTreeSet<&str> = bad.collect();
         println!("without {rule:?}: {} states; {bad:?}", checker.unique_state_count());
+        row().bugs(u64::from(bad.contains(expected)), 1).came(Came::Passed).tell();
         assert!(bad.contains(expected), "{rule:?} broken: expected {expected:?}, found {bad:?}");
     }
 }

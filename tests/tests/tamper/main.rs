@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 use vm_contracts::{Corrupt, Failure};
 use vm_ledger::audit::verify_home;
 use vm_ledger::fs::Fs;
@@ -18,6 +19,7 @@ use vm_scrolls::checkpoint::Checkpoint;
 use vm_scrolls::note::Vkey;
 use vm_scrolls::trust::Trust;
 use vm_scrolls::verdict::{Outcome, Verdict};
+use vm_tests::campaign::Row;
 use vm_tests::crashfs::{CrashFs, Image};
 use vm_tests::world::{keys, lay_out, many, note, open_home, settings};
 
@@ -102,6 +104,7 @@ fn changes(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
 /// Checks every change on two threads; gives how many there were.
 fn on_every_change(bytes: &[u8], check: impl Fn(usize, Vec<u8>) + Sync) -> usize {
     let all: Vec<(usize, Vec<u8>)> = changes(bytes).collect();
+    let began = Instant::now();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -112,6 +115,10 @@ fn on_every_change(bytes: &[u8], check: impl Fn(usize, Vec<u8>) + Sync) -> usize
             });
         }
     });
+    // Each change is a forgery that must be noticed: a check that panics ends the test before this.
+    let what = "every byte of receipts, ROOT and signed-state flipped, removed, inserted before";
+    let row = Row::new(what, "cargo test -p vm-tests --test tamper");
+    row.counted(all.len() as u64, "changes").since(began).tell();
     all.len()
 }
 
