@@ -94,7 +94,7 @@ impl Writer {
             shelved_in_flight: 0,
             lives: 0,
             tiles: BTreeMap::new(),
-            healed_once: BTreeSet::new(),
+            healed: BTreeMap::new(),
             just_published: false,
             published_ms: outside.clock.read().uptime_ms,
             clock: outside.clock,
@@ -191,6 +191,7 @@ impl Writer {
         let mut scroll = Scroll::new(name, engine);
         self.lives += 1;
         scroll.life = self.lives;
+        scroll.unshelvable = self.does_without_index(name);
         if engine.is_none() {
             let what = format!("no engine of this version writes the scroll {name}");
             scroll.read_only =

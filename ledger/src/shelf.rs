@@ -344,6 +344,7 @@ impl Writer {
             }
         };
         let scroll = self.scrolls.get_mut(name)?;
+        let (tiles, pending) = (scroll.hashes.tiles()?.clone(), scroll.hashes.pending());
         let (first, starts) = segments.ask(name, |l| (l.newer().0, l.newer().1.to_vec()));
         let mark = scroll.mark(segments.ask(name, Layout::end));
         let fresh = std::mem::take(&mut scroll.fresh);
@@ -352,7 +353,6 @@ impl Writer {
             scroll.taken.iter().map(|(id, group)| (id.clone(), group.clone())).collect();
         ids.extend(fresh.repeats);
         let state = scroll.state.take_changes();
-        let (tiles, pending) = (scroll.hashes.tiles()?.clone(), scroll.hashes.pending());
         scroll.in_flight = true;
         self.shelved_in_flight += 1;
         let batch = Batch { mark, state, ids, first, starts, terms: fresh.terms };
@@ -430,18 +430,20 @@ impl Writer {
         }
         // Only what stands in signed-state can be handed over while the lines are taken in.
         self.publish()?;
-        let first = self.healed_once.insert(name.to_owned());
+        *self.healed.entry(name.to_owned()).or_default() += 1;
         let again = self.bring_in_without_index(name);
         if let Err(failure) = again {
             // The scroll is half there; nothing may be answered from that.
             self.stop(format!("the index of {name} could not be made again: {failure}"));
             return Err(failure);
         }
-        match first {
-            true => self.shelve_scroll(name, 1),
-            false => self.scroll_mut(name).unshelvable = true,
-        }
+        self.shelve_scroll(name, 1);
         Ok(self.scroll(name).size())
+    }
+
+    /// Whether a scroll's index was made again before and still did not read.
+    pub(crate) fn does_without_index(&self, name: &str) -> bool {
+        self.healed.get(name).is_some_and(|times| *times > 1)
     }
 
     /// Tiles that a job found damaged, made again.
@@ -455,7 +457,7 @@ impl Writer {
         self.usable()?;
         self.publish()?;
         crate::ledger::known_scroll(self, name)?;
-        self.healed_once.remove(name);
+        self.healed.remove(name);
         let size = self.heal(name)?;
         self.rebuild_tiles(name)?;
         Ok(size)

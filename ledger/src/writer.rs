@@ -108,8 +108,8 @@ pub struct Writer {
     pub(crate) lives: u64,
     /// Tiles of every scroll that has any.
     pub(crate) tiles: BTreeMap<String, Arc<Tiles>>,
-    /// Scrolls whose index had to be made again in this process.
-    pub(crate) healed_once: BTreeSet<String>,
+    /// How often the index of a scroll had to be made again in this process.
+    pub(crate) healed: BTreeMap<String, u32>,
     /// signed-state was written since the index was last looked after.
     pub(crate) just_published: bool,
     pub(crate) clock: Arc<dyn Clock>,
