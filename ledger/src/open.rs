@@ -24,7 +24,7 @@ use vm_scrolls::checkpoint::Checkpoint;
 use vm_scrolls::note::{NOTE_BYTES_MAX, Vkey};
 
 /// Receipts that an index lacks at open before that is worth a word.
-const SAID_FROM: u64 = 10_000;
+const SAID_FROM: u64 = 1_000;
 
 impl Writer {
     /// Opens the home behind `outside.fs`: recovers every scroll, takes its lines in, compares them with what was

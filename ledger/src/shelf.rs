@@ -1,7 +1,7 @@
 //! How what was taken in gets into the index and the tiles, and what is done when they do not read.
 //!
 //! Neither is ever needed for an acknowledgement, and both can be made again from the lines. A scroll of few lines has
-//! none: its lines are taken in at every open. Once there are enough, what is new is handed over in a [`Job`], which a
+//! none: its lines are taken in at every open. Once there are enough, what is new is handed over in a job, which a
 //! thread of its own can carry out while the writer goes on; until it is done, all of it stays readable in memory.
 //!
 //! Only lines whose root stands in signed-state are handed over, so an index is never ahead of what recovery believes.
