@@ -432,13 +432,7 @@ pub(crate) fn walk(
             break;
         }
         for bytes in &lines {
-            let line = Line::parse(bytes).map_err(|e| Fault {
-                retryable: false,
-                ..Fault::new(
-                    "line_unreadable",
-                    format!("{scroll}/{at} does not read any more: {e}"),
-                )
-            })?;
+            let line = search::parsed(scroll, at, bytes)?;
             if !visit(bytes, &line) {
                 return Ok(());
             }

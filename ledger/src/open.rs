@@ -124,7 +124,7 @@ impl Writer {
     /// Recovers a scroll's files, takes its lines in from where its index has come to, and compares them with what was
     /// signed. Nothing is signed yet.
     pub(crate) fn bring_in(&mut self, name: &str) -> Result<(), Failure> {
-        let why = match self.fitting(name)? {
+        let why = match self.fitting(name) {
             Ok(fitting) => {
                 let done = self.take_scroll(name, Some(fitting));
                 match self.scrolls.get(name).and_then(Scroll::trouble) {

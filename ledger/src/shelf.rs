@@ -70,13 +70,8 @@ pub(crate) fn term_fields(engine: Option<&'static dyn AnyEngine>) -> TermFields 
 
 /// What an engine's index is made by: another version of it must make its own.
 fn shape(engine: &dyn AnyEngine) -> String {
-    let filters: Vec<_> = engine
-        .filters()
-        .iter()
-        .filter_map(|f| Some(json!([f.name, query_kind(&f.kind)?.as_str()])))
-        .collect();
     let terms = TermFields::new(&schema(Some(engine))).text();
-    let all = json!({"filters": filters, "terms": terms, "types": engine.types()});
+    let all = json!({"terms": terms, "types": engine.types()});
     let bytes = json::canonical(&all).expect("names hold no numbers");
     Blake3::of(&bytes).to_string()
 }
@@ -147,58 +142,47 @@ impl Writer {
     }
 
     /// The index of a scroll, where there is one that fits what was signed; otherwise why not, if that is worth saying.
-    pub(crate) fn fitting(&self, name: &str) -> Result<Result<Fitting, Option<String>>, Failure> {
+    pub(crate) fn fitting(&self, name: &str) -> Result<Fitting, Option<String>> {
         let engine = self.engines.iter().find(|e| e.scroll() == name);
-        let (Some(shelving), Some(engine)) = (&self.shelving, engine) else { return Ok(Err(None)) };
+        let (Some(shelving), Some(engine)) = (&self.shelving, engine) else { return Err(None) };
         let there = shelving.fs.len(&index::path(name)).is_ok_and(|len| len.is_some());
         if !there {
-            return Ok(Err(None));
+            return Err(None);
         }
-        let unreadable = |fault: Fault| Ok(Err(Some(format!("cannot be read: {fault}"))));
-        let (index, mark) = match Index::open(&shelving.fs, &self.identity(name, *engine)) {
-            Ok(Found::Index(index, mark)) => (index, mark),
-            Ok(Found::Blank(_)) => return Ok(Err(Some("is empty".into()))),
-            Ok(Found::Unusable { why }) => return Ok(Err(Some(why))),
-            Err(fault) => return unreadable(fault),
+        let unreadable = |fault: Fault| Some(format!("cannot be read: {fault}"));
+        let found = Index::open(&shelving.fs, &self.identity(name, *engine)).map_err(unreadable)?;
+        let (index, mark) = match found {
+            Found::Index(index, mark) => (index, mark),
+            Found::Blank(_) => return Err(Some("is empty".into())),
+            Found::Unusable { why } => return Err(Some(why)),
         };
-        let Some(known) = self.known_by(name, &mark)? else {
-            return Ok(Err(Some("does not fit the lines that were signed".into())));
-        };
-        let seen = match index.snapshot() {
-            Ok(seen) => seen,
-            Err(fault) => return unreadable(fault),
-        };
-        if let Some(what) = seen.trouble() {
-            return Ok(Err(Some(what)));
+        let unfit = || Some("does not fit the lines that were signed".to_owned());
+        let known = self.known_by(name, &mark).ok_or_else(unfit)?;
+        let seen = index.snapshot().map_err(unreadable)?;
+        match seen.trouble() {
+            Some(what) => Err(Some(what)),
+            None => Ok(Fitting { shelf: Shelf { index: Arc::new(index), seen }, known }),
         }
-        Ok(Ok(Fitting { shelf: Shelf { index: Arc::new(index), seen }, known }))
     }
 
     /// Whether the root in signed-state follows from where the index has come to and the lines after it; then where
     /// they end. Nothing is believed of an index before.
-    fn known_by(&self, name: &str, mark: &Mark) -> Result<Option<Known>, Failure> {
-        let Some(signed) = self.signed(name).filter(|signed| signed.size >= mark.size) else {
-            return Ok(None);
-        };
-        let Ok(mut tree) = Window::from_peaks(mark.size, mark.peaks.clone()) else {
-            return Ok(None);
-        };
-        if tree.root() != mark.root {
-            return Ok(None);
-        }
+    fn known_by(&self, name: &str, mark: &Mark) -> Option<Known> {
+        let signed = self.signed(name).filter(|signed| signed.size >= mark.size)?;
+        let mut tree = Window::from_peaks(mark.size, mark.peaks.clone()).ok()?;
         let mut known = Known { size: mark.size, end: mark.file_bytes };
-        if !self.ends_in_a_line(name, known) {
-            return Ok(None);
+        if tree.root() != mark.root || !self.ends_in_a_line(name, known) {
+            return None;
         }
         let per_file = self.segments.as_ref().map_or(u64::MAX, |s| s.per_file());
         let mut frames = Frames::new(name, per_file, known);
         while known.size < signed.size {
-            let Ok(Some(line)) = frames.next(&*self.fs) else { return Ok(None) };
+            let line = frames.next(&*self.fs).ok()??;
             tree.push(leaf_hash(&line));
             known.size += 1;
             known.end = if known.size.is_multiple_of(per_file) { 0 } else { frames.end };
         }
-        Ok((tree.root() == signed.root).then_some(known))
+        (tree.root() == signed.root).then_some(known)
     }
 
     /// Whether the file that the next line goes into has a line that ends where the known ones do.
