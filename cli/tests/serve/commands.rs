@@ -1,6 +1,6 @@
 //! Commands that the owner carries out look as if they had been carried out where they were given.
 
-use crate::place::{Place, code, exists, line, lines, said};
+use crate::place::{Place, TRANSFER, code, exists, line, lines, said};
 use std::process::{Command, Stdio};
 
 const RUNBOOK: &str = "runbook: 1
@@ -22,19 +22,6 @@ stages:
     actions: [do it again]
     expected_outputs: [nothing]
 ";
-
-const TRANSFER: [&str; 10] = [
-    "treasury",
-    "transfer",
-    "--debit",
-    "assets:bank",
-    "--credit",
-    "income:dues",
-    "--asset",
-    "EUR",
-    "--amount",
-    "60.00",
-];
 
 /// Commands that change nothing in the home, each with what it writes beside it, if anything.
 const ASKING: [(&[&str], Option<&str>); 24] = [

@@ -1,6 +1,6 @@
 //! Owners that stop, and owners that are killed: nothing that was answered is lost, nothing is done twice.
 
-use crate::place::{Owner, Place, call, code, intent, line, lines, said};
+use crate::place::{Owner, Place, TRANSFER, call, code, intent, line, lines, said};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -130,21 +130,7 @@ fn a_kill_in_the_middle_of_a_batch_is_told_and_the_same_batch_goes_on() {
 fn a_kill_between_calls_leaves_the_same_receipts_under_the_same_id() {
     let place = Place::new();
     let owner = place.serve();
-    let words = [
-        "treasury",
-        "transfer",
-        "--debit",
-        "assets:bank",
-        "--credit",
-        "income:dues",
-        "--asset",
-        "EUR",
-        "--amount",
-        "60.00",
-        "--id",
-        "dues-may",
-        "--json",
-    ];
+    let words = [&TRANSFER[..], &["--id", "dues-may", "--json"]].concat();
     let receipts = |text: &str| -> Vec<Value> {
         let answer: Value = serde_json::from_str(text).unwrap();
         answer["receipts"].as_array().unwrap().iter().map(|r| r["line"].clone()).collect()

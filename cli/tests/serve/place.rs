@@ -10,6 +10,20 @@ use vaultmesh::client::Client;
 /// Longer than anything takes that comes to an end at all.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A transfer between the accounts of the home.
+pub const TRANSFER: [&str; 10] = [
+    "treasury",
+    "transfer",
+    "--debit",
+    "assets:bank",
+    "--credit",
+    "income:dues",
+    "--asset",
+    "EUR",
+    "--amount",
+    "60.00",
+];
+
 /// A directory with a home in it.
 pub struct Place {
     pub dir: tempfile::TempDir,
