@@ -574,7 +574,13 @@ fn satisfies(line: &Line, term: &Term) -> bool {
     }
 }
 
-/// State of every scroll as JSON, for laws and `vm status`.
-pub fn dump(writer: &mut Writer) -> HashMap<String, Value> {
-    writer.scrolls.iter_mut().map(|(name, scroll)| (name.clone(), scroll.state.dump())).collect()
+/// State of every scroll as JSON, for laws and conformance; once more where an index did not read and was made again.
+pub fn dump(writer: &mut Writer) -> Result<HashMap<String, Value>, Failure> {
+    loop {
+        let scrolls = writer.scrolls.iter_mut();
+        let dumped = scrolls.map(|(name, scroll)| (name.clone(), scroll.state.dump())).collect();
+        if !writer.healed()? {
+            return Ok(dumped);
+        }
+    }
 }

@@ -72,7 +72,7 @@ fn a_lost_race_is_decided_again_on_what_is_there_now() {
         "{refused:?}"
     );
     assert_eq!(store.read("toy", 0, 10).unwrap().len(), 3, "ledger_open, zero, theirs");
-    let dump = dump(&mut ours);
+    let dump = dump(&mut ours).unwrap();
     assert_eq!(dump["toy"]["count"], 2, "the fold of what lost the race was dropped");
 }
 

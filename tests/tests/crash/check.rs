@@ -166,7 +166,7 @@ fn calls_are_whole(lines: &[Line]) -> Result<(), String> {
 }
 
 fn folds_to_its_state(ledger: &Ledger, lines: &[Line]) -> Result<(), String> {
-    let live = dump(&mut ledger.writer()).remove(SCROLL);
+    let live = dump(&mut ledger.writer()).map_err(|e| e.to_string())?.remove(SCROLL);
     let mut state = TOY.blank();
     let types = TOY.types();
     for line in lines.iter().filter(|l| types.contains(&l.kind.as_str())) {

@@ -36,7 +36,7 @@ fn draft() -> Files {
     files.insert("keys/issuer.did".into(), format!("{did}\n").into_bytes());
     files.insert("keys/log.vkey".into(), vkeys.clone().into_bytes());
     files.insert("keys/trust.txt".into(), format!("issuer {did}\n{vkeys}").into_bytes());
-    let states = vm_ledger::dump(&mut bench.ledger.writer());
+    let states = vm_ledger::dump(&mut bench.ledger.writer()).unwrap();
     let states: BTreeMap<_, _> = states.into_iter().collect();
     let text = serde_json::to_string_pretty(&states).expect("states are JSON") + "\n";
     files.insert(FOLDED.into(), text.into_bytes());

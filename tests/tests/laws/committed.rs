@@ -13,7 +13,7 @@ use vm_receipts::line::End;
 use vm_tests::world::DenyGate;
 
 fn dumped(bench: &Bench) -> std::collections::HashMap<String, vm_contracts::Value> {
-    dump(&mut bench.ledger.writer())
+    dump(&mut bench.ledger.writer()).unwrap()
 }
 
 /// Whether an item of a list stands there as its digest alone.

@@ -139,7 +139,7 @@ fn a_private_value_stands_nowhere_in_plain_or_as_a_digest_without_salt() {
             );
         }
     }
-    for (scroll, state) in vm_ledger::dump(&mut bench.ledger.writer()) {
+    for (scroll, state) in vm_ledger::dump(&mut bench.ledger.writer()).unwrap() {
         let text = state.to_string();
         assert!(
             !traces.iter().any(|t| holds(text.as_bytes(), t)),
@@ -247,7 +247,7 @@ fn erased(bench: &Bench) -> Bench {
 fn the_state_is_the_same_without_the_openings() {
     let (bench, _) = whisperers();
     let without = erased(&bench);
-    let dumped = |bench: &Bench| vm_ledger::dump(&mut bench.ledger.writer());
+    let dumped = |bench: &Bench| vm_ledger::dump(&mut bench.ledger.writer()).unwrap();
     assert_eq!(dumped(&bench), dumped(&without));
     for engine in engines() {
         let own = folded(*engine, &without.lines(*engine)).dump();

@@ -80,7 +80,7 @@ fn a_secret_is_found_nowhere_in_the_home() {
         search(&traces, path.as_bytes(), "a path");
         search(&traces, &bytes, &path);
     }
-    for (scroll, state) in vm_ledger::dump(&mut bench.ledger.writer()) {
+    for (scroll, state) in vm_ledger::dump(&mut bench.ledger.writer()).unwrap() {
         search(&traces, state.to_string().as_bytes(), &format!("the state of {scroll}"));
     }
 }

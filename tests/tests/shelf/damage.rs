@@ -47,8 +47,10 @@ fn stands(files: Files, clock: &Arc<HandClock>, dice: &mut Dice) -> Result<Vec<S
     let again = open(&fs, clock, AFTER)?;
     other.submit(note("after", "all")).unwrap();
     same(&again, &other, dice, 120);
-    let more = again.writer().take_messages();
-    assert!(more.is_empty(), "{more:?}");
+    // Damage in a block that nobody had to read before may show only now; it never shows twice.
+    said.extend(again.writer().take_messages());
+    let aloud = said.iter().filter(|m| m.contains("built again")).count();
+    assert!(aloud < 2, "{said:?}");
     Ok(said)
 }
 

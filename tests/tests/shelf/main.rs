@@ -125,7 +125,7 @@ fn looked_up(ledger: &Ledger, text: &str) -> Vec<u64> {
 
 /// Everything the two say, compared.
 fn same(one: &Ledger, other: &Ledger, dice: &mut Dice, calls: usize) {
-    assert_eq!(dump(&mut one.writer()), dump(&mut other.writer()));
+    assert_eq!(dump(&mut one.writer()).unwrap(), dump(&mut other.writer()).unwrap());
     assert_eq!(one.writer().heads(), other.writer().heads());
     let size = one.writer().heads().first().map_or(0, |h| h.size);
     for _ in 0..6 {

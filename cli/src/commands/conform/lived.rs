@@ -71,11 +71,11 @@ pub fn live(
     let lines = lines(&owned, engine.scroll())?;
     let idempotency = idempotency(&owned, engine, &outcomes)?;
     let root = root(&owned, engine.scroll(), &lines);
-    let live = vm_ledger::dump(&mut owned.ledger.writer());
+    let live = vm_ledger::dump(&mut owned.ledger.writer())?;
     owned.close()?;
 
     let again = scratch.open(Arc::new(OwnerGate))?;
-    let replayed = vm_ledger::dump(&mut again.ledger.writer());
+    let replayed = vm_ledger::dump(&mut again.ledger.writer())?;
     again.close()?;
     let mut fold = Shown::default();
     fold.claim(
