@@ -246,6 +246,9 @@ pub trait Engine: Sync + 'static {
     /// Formats it writes.
     const EXPORTERS: &'static [&'static dyn Exporter<Self::State>] = &[];
     /// Takes one line into the state, by receipt type. Pure and total: never refuses, never panics.
+    ///
+    /// Nothing may be read here that a line gets when it is sealed: its proof, and a record's digests of contract, state
+    /// and case. They are not there yet while the calls of a batch are decided.
     fn fold(state: &mut Self::State, line: &Line);
 }
 

@@ -10,6 +10,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -129,6 +130,9 @@ struct Behind<K, V> {
     fresh: BTreeMap<K, Option<V>>,
     /// Taken, and on their way into the base.
     taken: BTreeMap<K, Option<V>>,
+    /// The key that was last looked for in the base and not found: whoever decides that something is new asks first,
+    /// and the fold of it asks again.
+    absent: RefCell<Option<K>>,
 }
 
 impl<K, V> Default for Table<K, V> {
@@ -154,8 +158,19 @@ impl<K: Key, V: Plain> Behind<K, V> {
     }
 
     fn read(&self, key: &K) -> Option<V> {
-        let bytes = self.base.get(self.part, &key.encode())?;
+        let bytes = self.bytes(key)?;
         self.decoded(&bytes)
+    }
+
+    fn bytes(&self, key: &K) -> Option<Vec<u8>> {
+        if self.absent.borrow().as_ref() == Some(key) {
+            return None;
+        }
+        let bytes = self.base.get(self.part, &key.encode());
+        if bytes.is_none() {
+            *self.absent.borrow_mut() = Some(key.clone());
+        }
+        bytes
     }
 
     fn decoded(&self, bytes: &[u8]) -> Option<V> {
@@ -237,7 +252,7 @@ impl<K: Key, V: Clone + Serialize + DeserializeOwned + Send + 'static> Table<K, 
             Kept::Here(base) => base.contains_key(key),
             Kept::Behind(behind) => match behind.newer(key) {
                 Some(newer) => newer.is_some(),
-                None => behind.base.get(behind.part, &key.encode()).is_some(),
+                None => behind.bytes(key).is_some(),
             },
         }
     }
@@ -314,8 +329,8 @@ impl<K: Key, V: Clone + Serialize + DeserializeOwned + Send + 'static> Part for 
     }
 
     fn attach(&mut self, part: &'static str, base: Arc<dyn Base>) {
-        let (fresh, taken) = (BTreeMap::new(), BTreeMap::new());
-        self.kept = Kept::Behind(Behind { part, base, fresh, taken });
+        let (fresh, taken, absent) = Default::default();
+        self.kept = Kept::Behind(Behind { part, base, fresh, taken, absent });
     }
 
     fn take_changes(&mut self) -> Vec<Change> {
@@ -329,6 +344,7 @@ impl<K: Key, V: Clone + Serialize + DeserializeOwned + Send + 'static> Part for 
         if let Kept::Behind(behind) = &mut self.kept {
             behind.base = base;
             behind.taken.clear();
+            behind.absent = RefCell::default();
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::hashes::Hashes;
 use crate::openings::{self, Opening, Openings};
 use crate::run::Case;
 use crate::scroll::Group;
-use crate::store::Created;
+use crate::store::{BATCH_BYTES_MAX, Created};
 use crate::writer::{Answer, Writer};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -70,7 +70,7 @@ pub(crate) enum Work {
 }
 
 pub(crate) use decide::plain_public;
-pub(crate) use sealer::{Ready, Sealer};
+pub(crate) use sealer::{Ready, Sealer, Unsealable, Unsealed};
 
 impl Work {
     /// A fact that came in one go.
@@ -109,6 +109,8 @@ struct Batch {
     at: Result<Moment, Failure>,
     /// A call did not fit; the ones after it must not overtake it.
     closed: bool,
+    /// Each line is written as it is decided, because one of them does not fit a receipt, or all of them not a batch.
+    is_careful: bool,
 }
 
 impl Writer {
@@ -136,10 +138,11 @@ impl Writer {
             answers.push(call.as_ref().err().map(|refusal| Err(refusal.clone().into())));
             waiting.extend(call.ok().map(|admitted| (n, admitted)));
         }
-        let mut races = 0;
+        let (mut races, mut is_careful) = (0, false);
         while !waiting.is_empty() {
-            match self.commit_some(engine, &mut waiting, &mut answers) {
-                Ok(Progress::Committed) => races = 0,
+            match self.commit_some(engine, &mut waiting, &mut answers, is_careful) {
+                Ok(Progress::Committed) => (races, is_careful) = (0, false),
+                Ok(Progress::Unsealable) => is_careful = true,
                 Ok(Progress::LostRace) if races < RACES_MAX => races += 1,
                 Ok(Progress::LostRace) => {
                     let what =
@@ -161,11 +164,12 @@ impl Writer {
         engine: &'static dyn AnyEngine,
         waiting: &mut Vec<(usize, Admitted)>,
         answers: &mut [Option<Result<Answer, Failure>>],
+        is_careful: bool,
     ) -> Result<Progress, Failure> {
         self.usable_for_reading()?;
         let name = engine.scroll();
         self.ensure_scroll(engine)?;
-        let mut batch = self.begin(name);
+        let mut batch = self.begin(name, is_careful);
         // 2 once, 3 plan
         let decided: Vec<Decided> =
             waiting.iter().map(|(_, call)| self.decide(engine, &mut batch, call)).collect();
@@ -177,11 +181,14 @@ impl Writer {
         let mut lines = Vec::new();
         if batch.count > 0 {
             // 6 seal
-            let ready = match batch.sealer.finish() {
+            let ready = match batch.sealer.finish().and_then(|ready| fits(ready, is_careful)) {
                 Ok(ready) => ready,
-                Err(failure) => {
+                Err(why) => {
                     self.scroll_mut(name).state.discard();
-                    return Err(failure);
+                    return match why {
+                        Unsealable::Line(_) if !is_careful => Ok(Progress::Unsealable),
+                        why => Err(why.into()),
+                    };
                 }
             };
             self.keep_openings(name, &batch.openings)?;
@@ -203,7 +210,7 @@ impl Writer {
     }
 
     /// The batch's common fields: the history it commits to, and its time, which never goes back.
-    fn begin(&mut self, name: &str) -> Batch {
+    fn begin(&mut self, name: &str, is_careful: bool) -> Batch {
         let scroll = self.scroll(name);
         let (prev, last) = (Prev { size: scroll.size(), root: scroll.root() }, scroll.last_at);
         let at = self.usable().and_then(|()| self.now(last));
@@ -218,6 +225,7 @@ impl Writer {
             prev,
             at,
             closed: false,
+            is_careful,
         }
     }
 
@@ -271,12 +279,12 @@ impl Writer {
             issuer: self.issuer_did.clone(),
             actor: String::new(),
             context: Context {
-                surface: "ledger".into(),
+                surface: String::new(),
                 node: self.settings.node.clone(),
                 demo: self.settings.demo,
             },
             actor_proof: None,
-            authority: Authority::owner().0,
+            authority: Map::new(),
             at,
             end: End::Completed,
             contract: zero,
@@ -483,6 +491,9 @@ impl Writer {
 enum Progress {
     Committed,
     LostRace,
+    /// A line does not fit a receipt, or all of them no batch. Nothing happened; who asked for it is found out by deciding
+    /// once more, carefully.
+    Unsealable,
 }
 
 /// What became of step 7.
@@ -492,11 +503,11 @@ pub(crate) enum Appended {
     LostRace,
 }
 
-/// Fills in the digests of a record's derived contract and state.
-pub(crate) fn with_record_digests(mut line: Line) -> Line {
-    let (contract, state, root_hash) = line::record_digests(&line);
-    line.contract = contract;
-    line.state = state;
-    line.root_hash = root_hash;
-    line
+/// Sealed lines that one batch can hold; their size was only guessed while they were decided.
+fn fits(ready: Vec<Ready>, is_careful: bool) -> Result<Vec<Ready>, Unsealable> {
+    let bytes: usize = ready.iter().map(|r| r.bytes.len() + 1).sum();
+    match is_careful || bytes <= BATCH_BYTES_MAX {
+        true => Ok(ready),
+        false => Err(Unsealable::Line(format!("{bytes} bytes are more than one batch holds"))),
+    }
 }

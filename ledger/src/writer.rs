@@ -1,7 +1,7 @@
 //! The one writer of a home: what it holds, and what it does outside the commit loop.
 
 use crate::clock::{Clock, Entropy, Reading, uuid_v7};
-use crate::commit::{Appended, with_record_digests};
+use crate::commit::{Appended, Unsealed};
 use crate::fs::{Fs, replace};
 use crate::guard::{Guard, SIGNED_STATE, Signed};
 use crate::hashes::Tiles;
@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex};
 use vm_contracts::{
-    AnyEngine, Corrupt, Failure, Fault, Gate, Lost, Map, PortSource, Refusal, RefusalKind, Value,
+    AnyEngine, Authority, Corrupt, Failure, Fault, Gate, Lost, Map, PortSource, Refusal,
+    RefusalKind, Value,
 };
 use vm_receipts::digest::Blake3;
 use vm_receipts::intent::{self, ActorProof};
@@ -339,16 +340,9 @@ impl Writer {
             let at = self.now(last)?;
             let line = self.own_line(name, prev, at, kind, op, id, &body)?;
             self.scroll_mut(name).fold(&line);
-            let prepared = line.prepare().map_err(|e| Fault {
-                retryable: false,
-                ..Fault::new("seal_failed", format!("{op}: {}", e.message))
-            });
             let mut sealer = self.sealer(name);
-            let ready = prepared.map_err(Failure::from).and_then(|line| {
-                sealer.give([line]);
-                sealer.finish()
-            });
-            let ready = ready.inspect_err(|_| self.scroll_mut(name).state.discard())?;
+            sealer.give([Unsealed { line, is_record: true }]);
+            let ready = sealer.finish().inspect_err(|_| self.scroll_mut(name).state.discard())?;
             match self.append(name, &prev, ready)? {
                 (Appended::LostRace, _) => continue,
                 (Appended::Yes, ready) => {
@@ -380,8 +374,10 @@ impl Writer {
         line.id = id.to_owned();
         line.intent = digest;
         line.actor = self.issuer_did.clone();
+        line.context.surface = "ledger".to_owned();
+        line.authority = Authority::owner().0;
         line.body = body.clone();
-        Ok(with_record_digests(line))
+        Ok(line)
     }
 
     /// Takes in lines that stand in the store beyond what this writer knows.

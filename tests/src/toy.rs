@@ -1,14 +1,17 @@
 //! A toy engine that carries the laws and the campaigns: every shape of operation, and nothing of a domain.
 //!
 //! `note` leaves one receipt, `many` several in one call, `guarded` is refused by the state, `hide` takes a secret,
-//! `whisper` keeps private values. `pay` has an effect behind a port, `work` is done by people, stage by stage.
-//! Its state has a [`Table`] and a [`Slot`], and every line goes into both, so a lost, doubled or reordered line shows.
+//! `whisper` keeps private values, `heap` may grow longer than a receipt. `pay` has an effect behind a port, `work` is done
+//! by people, stage by stage. Its state has a [`Table`] and a [`Slot`], and every line goes into both, so a lost, doubled or
+//! reordered line shows.
 
+mod heap;
 mod pay;
 mod records;
 mod till;
 mod work;
 
+pub use heap::Heap;
 pub use pay::Pay;
 pub use records::{Guarded, Hide, Many, Note, Whisper};
 pub use till::{Drawer, TILL, Till, TillPort, Tills};
@@ -72,6 +75,7 @@ impl Engine for Toy {
         Operations::Record(&Guarded),
         Operations::Record(&Hide),
         Operations::Record(&Whisper),
+        Operations::Record(&Heap),
         Operations::Operation(&Pay),
         Operations::Staged(&Work),
     ];

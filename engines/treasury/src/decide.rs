@@ -126,14 +126,16 @@ impl<'a> Deciding<'a> {
 
     /// An account as this call has left it so far, expired pendings cleared away.
     pub fn account(&mut self, key: &AccountKey) -> Option<Account> {
-        if self.swept.insert(key.clone()) {
-            for id in self.state.expired(key, self.now) {
-                if self.expired >= EXPIRED_MAX {
-                    break;
-                }
-                self.expired += 1;
-                self.resolve(&id, Outcome::Expired);
+        let account = self.peek(key)?;
+        if !account.holds_pending() || !self.swept.insert(key.clone()) {
+            return Some(account);
+        }
+        for id in self.state.expired(key, self.now) {
+            if self.expired >= EXPIRED_MAX {
+                break;
             }
+            self.expired += 1;
+            self.resolve(&id, Outcome::Expired);
         }
         self.peek(key)
     }

@@ -69,6 +69,11 @@ impl Account {
         self.debits_posted.checked_sub(self.credits_posted)
     }
 
+    /// Whether anything of it waits.
+    pub fn holds_pending(&self) -> bool {
+        !self.debits_pending.is_zero() || !self.credits_pending.is_zero()
+    }
+
     /// The class as a word of the books.
     pub fn class(&self) -> Option<Class> {
         self.class.as_deref().and_then(Class::from_word)

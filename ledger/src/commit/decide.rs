@@ -1,6 +1,6 @@
 //! Steps 1 to 3 for one call: admitted, compared with what its id stood for before, decided, drafted.
 
-use super::{Admitted, Batch, Decided, LINE_RESERVE, Work, with_record_digests};
+use super::{Admitted, Batch, Decided, LINE_RESERVE, Unsealed, Work};
 use crate::hidden::{Pool, Unveiled, decoy_place, unkeepable};
 use crate::run;
 use crate::scroll::Group;
@@ -15,7 +15,7 @@ use vm_contracts::{
     AnyEngine, Call, Draft, Failure, Fault, Map, Refusal, RefusalKind, Spec, Value, edge,
 };
 use vm_receipts::digest::Blake3;
-use vm_receipts::line::{Line, Part};
+use vm_receipts::line::{Line, LineError, Part};
 use vm_receipts::moment::Moment;
 use vm_receipts::{intent, line, private};
 
@@ -153,19 +153,19 @@ impl Writer {
                 };
             }
             let blank = Line { actor_proof: proof.clone(), ..blank };
-            // A line that could not be sealed must be refused before anything of its call is folded.
-            match fill(blank, call, intent, draft).prepare() {
-                Ok(prepared) => lines.push(prepared),
-                Err(e) => {
-                    let what = format!("{} does not fit a receipt: {}", call.op, e.message);
-                    let refusal = Refusal::new(e.code, RefusalKind::TooLarge, what);
-                    return Decided::Refused(refusal.into());
-                }
-            }
+            lines.push(fill(blank, call, intent, draft));
         }
+        // Whether a line fits is found out where it is sealed, beside this; in a batch that held one that did not, before
+        // anything of its call is folded.
+        batch.bytes += match batch.is_careful {
+            false => lines.iter().map(about).sum::<usize>(),
+            true => match lines.iter().map(exact).sum::<Result<usize, LineError>>() {
+                Ok(bytes) => bytes,
+                Err(e) => return Decided::Refused(does_not_fit(call, &e).into()),
+            },
+        };
         let scroll = self.scrolls.get_mut(engine.scroll()).expect("ensured by commit_some");
-        lines.iter().for_each(|prepared| scroll.fold(prepared.line()));
-        batch.bytes += lines.iter().map(|prepared| prepared.bytes_max() + 1).sum::<usize>();
+        lines.iter().for_each(|unsealed| scroll.fold(&unsealed.line));
         let seq = batch.prev.size + first as u64;
         if !pool.is_empty() {
             batch.openings.extend(pool.new_for(seq));
@@ -295,8 +295,26 @@ fn id_of_run(engine: &'static dyn AnyEngine, id: &str) -> Refusal {
         .hint("Leave --id out to get a fresh one, or go on with the run.")
 }
 
+/// Most bytes a line has once it is sealed.
+fn exact(unsealed: &Unsealed) -> Result<usize, LineError> {
+    Ok(unsealed.clone().prepare()?.bytes_max() + 1)
+}
+
+/// About that many, found out without writing it; the bytes that came are counted before they are appended.
+fn about(unsealed: &Unsealed) -> usize {
+    let line = &unsealed.line;
+    let tags: usize = line.tags.iter().map(|tag| tag.len() + 3).sum();
+    let body: usize = line.body.iter().map(|(k, v)| k.len() + rough(v) + 4).sum();
+    (1_400 + tags + body).min(LINE_RESERVE)
+}
+
+fn does_not_fit(call: &Admitted, e: &LineError) -> Refusal {
+    let what = format!("{} does not fit a receipt: {}", call.op, e.message);
+    Refusal::new(e.code, RefusalKind::TooLarge, what)
+}
+
 /// Puts a call and what was decided of it into a line.
-fn fill(mut line: Line, call: &Admitted, intent: Blake3, draft: Draft) -> Line {
+fn fill(mut line: Line, call: &Admitted, intent: Blake3, draft: Draft) -> Unsealed {
     line.kind = draft.kind.to_owned();
     line.op = call.op.clone();
     line.id = call.id.clone();
@@ -307,8 +325,8 @@ fn fill(mut line: Line, call: &Admitted, intent: Blake3, draft: Draft) -> Line {
     line.tags = call.call.tags.iter().cloned().chain(draft.tags).collect();
     line.body = draft.body;
     match &call.work {
-        Work::Record { .. } => with_record_digests(line),
-        Work::Case(case) => case.fill(line),
+        Work::Record { .. } => Unsealed { line, is_record: true },
+        Work::Case(case) => Unsealed { line: case.fill(line), is_record: false },
     }
 }
 

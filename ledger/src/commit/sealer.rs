@@ -1,21 +1,49 @@
 //! Sealing the lines of a batch in a pool, while the calls after them are still being decided.
 //!
-//! All lines of a batch name the same history, and no seal depends on another: a line can be signed as soon as its call
-//! is decided. Its signature means nothing before the batch is durable, and leaves this process only then.
+//! All lines of a batch name the same history, and no seal depends on another: a line can be written and signed as soon as
+//! its call is decided. Its signature means nothing before the batch is durable, and leaves this process only then.
 
 use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use vm_contracts::{Failure, Fault};
 use vm_receipts::key::SecretKey;
-use vm_receipts::line::{Line, Prepared, Sealed};
+use vm_receipts::line::{self, Line, LineError, Prepared, Sealed};
 use vm_scrolls::query::terms::{Term, TermFields};
 use vm_scrolls::tree::{Hash, leaf_hash};
 
-/// Lines that go to the pool together.
-const CHUNK: usize = 64;
+/// Lines that go to the pool together: few, so that the last of a batch do not wait for one thread.
+const CHUNK: usize = 16;
 /// Lines that are signed at once by whoever waits for them: waking the pool would take as long.
 const ALONE: usize = 3;
+
+/// A line that is decided, and what it still lacks.
+#[derive(Clone)]
+pub(crate) struct Unsealed {
+    pub line: Line,
+    /// A record: the digests of its contract and state are worked out when it is sealed.
+    pub is_record: bool,
+}
+
+impl Unsealed {
+    /// Written, so that nothing but its signature is missing.
+    pub fn prepare(mut self) -> Result<Prepared, LineError> {
+        if self.is_record {
+            let (contract, state, root_hash) = line::record_digests(&self.line);
+            self.line = Line { contract, state, root_hash, ..self.line };
+        }
+        self.line.prepare()
+    }
+}
+
+/// Why lines could not be sealed.
+#[derive(Clone, Debug)]
+pub(crate) enum Unsealable {
+    /// A line does not fit a receipt, for this reason.
+    Line(String),
+    /// Something of ours.
+    Failed(Failure),
+}
 
 /// A sealed line with all that taking it in needs.
 pub(crate) struct Ready {
@@ -26,14 +54,14 @@ pub(crate) struct Ready {
     pub terms: Option<Vec<Term>>,
 }
 
-type Part = (usize, Result<Vec<Ready>, Failure>);
+type Part = (usize, Result<Vec<Ready>, Unsealable>);
 
 /// Seals lines in the order they are given.
 pub(crate) struct Sealer {
     key: Arc<SecretKey>,
     fields: Option<Arc<TermFields>>,
     /// Lines not given to the pool yet.
-    open: Vec<Prepared>,
+    open: Vec<Unsealed>,
     /// Chunks given to the pool.
     given: usize,
     done: (Sender<Part>, Receiver<Part>),
@@ -46,7 +74,7 @@ impl Sealer {
     }
 
     /// Takes lines; a full chunk is signed from now on.
-    pub fn give(&mut self, lines: impl IntoIterator<Item = Prepared>) {
+    pub fn give(&mut self, lines: impl IntoIterator<Item = Unsealed>) {
         self.open.extend(lines);
         if self.open.len() >= CHUNK {
             self.hand_over();
@@ -66,7 +94,7 @@ impl Sealer {
     }
 
     /// All lines given, sealed, in their order.
-    pub fn finish(&mut self) -> Result<Vec<Ready>, Failure> {
+    pub fn finish(&mut self) -> Result<Vec<Ready>, Unsealable> {
         let (key, fields) = (&*self.key, self.fields.as_deref());
         if self.given == 0 {
             let lines = std::mem::take(&mut self.open);
@@ -75,12 +103,12 @@ impl Sealer {
                 false => lines.into_iter().map(|l| seal_one(l, key, fields)).collect(),
             };
         }
-        if !self.open.is_empty() {
-            self.hand_over();
-        }
-        let mut parts = Vec::with_capacity(self.given);
+        // The last few are signed here, beside what the pool still has.
+        let rest = std::mem::take(&mut self.open);
+        let rest = rest.into_iter().map(|l| seal_one(l, key, fields)).collect();
+        let mut parts = vec![(self.given, rest)];
         for _ in 0..std::mem::take(&mut self.given) {
-            parts.push(self.done.1.recv().map_err(|_| lost())?);
+            parts.push(self.done.1.recv().map_err(|_| Unsealable::Failed(lost().into()))?);
         }
         parts.sort_unstable_by_key(|(place, _)| *place);
         let mut all = Vec::new();
@@ -91,20 +119,33 @@ impl Sealer {
     }
 }
 
+impl From<Unsealable> for Failure {
+    /// Where nobody decided the line who could be refused, a line that does not fit is a fault of ours.
+    fn from(unsealable: Unsealable) -> Failure {
+        match unsealable {
+            Unsealable::Failed(failure) => failure,
+            Unsealable::Line(what) => {
+                Fault { retryable: false, ..Fault::new("seal_failed", what) }.into()
+            }
+        }
+    }
+}
+
 fn lost() -> Fault {
     Fault { retryable: false, ..Fault::new("seal_failed", "the pool that signs has ended") }
 }
 
-/// `draft` refuses lines that cannot be sealed, so a failure here is a fault of ours.
 fn seal_one(
-    line: Prepared,
+    unsealed: Unsealed,
     key: &SecretKey,
     fields: Option<&TermFields>,
-) -> Result<Ready, Failure> {
-    let seq = line.line().seq;
-    let Sealed { line, bytes } = line.seal(key).map_err(|e| {
+) -> Result<Ready, Unsealable> {
+    let seq = unsealed.line.seq;
+    let prepared = unsealed.prepare().map_err(|e| Unsealable::Line(e.message))?;
+    let Sealed { line, bytes } = prepared.seal(key).map_err(|e| {
         let what = format!("line {seq} could not be sealed: {}", e.message);
-        Failure::Fault(Fault { retryable: false, ..Fault::new("seal_failed", what) })
+        let fault = Fault { retryable: false, ..Fault::new("seal_failed", what) };
+        Unsealable::Failed(fault.into())
     })?;
     let leaf = leaf_hash(&bytes);
     let terms = fields.map(|fields| fields.of_line(&line));
@@ -119,7 +160,7 @@ mod tests {
     use vm_receipts::line::{Context, End, Part, Prev};
     use vm_receipts::moment::Moment;
 
-    fn line(key: &SecretKey, seq: u64) -> Prepared {
+    fn line(key: &SecretKey, seq: u64) -> Unsealed {
         let zero = Blake3([0; 32]);
         let line = Line {
             kind: "toy_note".into(),
@@ -145,7 +186,7 @@ mod tests {
             body: Map::new(),
             proof: None,
         };
-        line.prepare().unwrap()
+        Unsealed { line, is_record: true }
     }
 
     #[test]

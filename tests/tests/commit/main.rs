@@ -6,3 +6,4 @@ mod clock;
 mod damage;
 mod group;
 mod race;
+mod size;

@@ -7,6 +7,7 @@ use crate::row::Row;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use vm_contracts::Call;
 use vm_ledger::audit;
 use vm_ledger::fs::Disk;
 use vm_ledger::home::Owned;
@@ -20,7 +21,10 @@ const CAUGHT_UP_MS: f64 = 1_000.0;
 pub fn rows(machine: &Machine, dir: &Path) -> Result<Vec<Row>, String> {
     fs::create_dir_all(dir).map_err(|e| e.to_string())?;
     let owned = home::open(dir)?;
-    let mut rows = vec![one_client(dir, &owned)?];
+    let mut rows = vec![
+        one_client(dir, &owned, "one_client_receipt_durable_p50", home::account_open)?,
+        one_client(dir, &owned, "one_client_transfer_durable_p50", home::transfer)?,
+    ];
     for flight in [256, 1_024] {
         let rate = in_flight(&owned, flight)?;
         let (waiting, sync_s) = (flight as f64, machine.sync_us / 1e6);
@@ -41,21 +45,27 @@ pub fn rows(machine: &Machine, dir: &Path) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// One transfer, two receipts, one sync: beside an append and fdatasync of as many bytes, measured in turns.
-fn one_client(dir: &Path, owned: &Owned) -> Result<Row, String> {
-    let lines = owned.ledger.submit(home::transfer(0)).map_err(|e| e.to_string())?.lines;
+/// One call at a time, with one sync: beside an append and fdatasync of as many bytes, measured in turns.
+fn one_client(
+    dir: &Path,
+    owned: &Owned,
+    name: &str,
+    call: impl Fn(u64) -> Call,
+) -> Result<Row, String> {
+    let lines = owned.ledger.submit(call(0)).map_err(|e| e.to_string())?.lines;
     let bytes = lines.iter().map(|l| l.len() + 1).sum();
     let mut disk = DiskProbe::new(dir, bytes)?;
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
-    for n in 0..1_000 {
+    for n in 1..=1_000 {
+        let call = call(n);
         let began = Instant::now();
-        owned.ledger.submit(home::transfer(n)).map_err(|e| e.to_string())?;
+        owned.ledger.submit(call).map_err(|e| e.to_string())?;
         ours.push(began.elapsed());
         raw.push(disk.append()?);
     }
     let (ours, raw) = (median_us(&mut ours), median_us(&mut raw));
     let goal = "at most 60 us above append + fdatasync of the same bytes";
-    let row = Row::plain("one_client_transfer_durable_p50", ours, "us").beside(raw);
+    let row = Row::plain(name, ours, "us").beside(raw);
     Ok(row.goal(goal, ours - raw <= 60.0))
 }
 

@@ -56,6 +56,12 @@ fn account(n: u64) -> String {
     format!("assets:desk:{n:04}")
 }
 
+/// The `n`th account that no transfer goes to: one receipt.
+pub fn account_open(n: u64) -> Call {
+    let account = format!("assets:shelf:{n:06}");
+    call("account-open", json!({"account": account, "asset": "EUR", "scale": 2}))
+}
+
 /// The `n`th transfer: two receipts.
 pub fn transfer(n: u64) -> Call {
     // Two different accounts, spread over all of them.
