@@ -4,7 +4,7 @@ use crate::call::Actor;
 use crate::contract::{Contract, Plan, RunView, StageDone};
 use crate::edge;
 use crate::error::{Failure, Fault, Refusal};
-use crate::exchange::{Export, Exporter, Import, Importer, Source};
+use crate::exchange::{Export, Exporter, Feed, Import, Importer, Planned, Sink, Source};
 use crate::port::Ports;
 use crate::spec::{Field, Spec};
 use crate::state::{Base, Change, Part, Projection};
@@ -12,6 +12,7 @@ use crate::work::{AnyOperation, AnyStaged, Shape, no_stages, single, takes_steps
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::any::Any;
+use std::io::BufRead;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use vm_receipts::line::Line;
@@ -389,6 +390,16 @@ pub trait AnyEngine: Sync {
         format: Option<&str>,
         source: Source<'_>,
     ) -> Result<Import, Refusal>;
+    /// Reads a source piece by piece; false where its format has no such form and nothing was read.
+    fn stream(
+        &self,
+        format: Option<&str>,
+        feed: Feed<'_>,
+        input: &mut dyn BufRead,
+        sink: &mut dyn Sink<dyn AnyState>,
+    ) -> Result<bool, Failure>;
+    /// Whether sources of the named format, or of the one an ending tells, are read piece by piece.
+    fn streams(&self, format: Option<&str>, name: &str) -> bool;
     /// Writes in the named format.
     fn export(
         &self,
@@ -444,6 +455,16 @@ impl<E> Default for Hosted<E> {
 impl<E: Engine> Hosted<E> {
     fn find(&self, verb: &str) -> Option<&'static Operations<E::State>> {
         E::OPERATIONS.iter().find(|o| o.spec().verb == verb)
+    }
+
+    /// The importer of this name, or the one that this file's ending tells.
+    fn importer(format: Option<&str>, file: &str) -> Option<&'static dyn Importer<E::State>> {
+        let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let fits = |i: &&&dyn Importer<E::State>| match format {
+            Some(name) => i.format() == name,
+            None => i.endings().contains(&ending),
+        };
+        E::IMPORTERS.iter().find(fits).copied()
     }
 
     fn state<'a>(&self, state: &'a dyn AnyState) -> &'a E::State {
@@ -594,12 +615,7 @@ impl<E: Engine> AnyEngine for Hosted<E> {
         format: Option<&str>,
         source: Source<'_>,
     ) -> Result<Import, Refusal> {
-        let ending = source.name.rsplit_once('.').map_or("", |(_, ending)| ending);
-        let fits = |i: &&&dyn Importer<E::State>| match format {
-            Some(name) => i.format() == name,
-            None => i.endings().contains(&ending),
-        };
-        match E::IMPORTERS.iter().find(fits) {
+        match Self::importer(format, source.name) {
             Some(importer) => importer.read(self.state(state), source),
             None => Err(Refusal::malformed(
                 "unknown_format",
@@ -607,6 +623,26 @@ impl<E: Engine> AnyEngine for Hosted<E> {
             )
             .hint(format!("Name one with --format: {}.", names(&self.imports())))),
         }
+    }
+
+    fn stream(
+        &self,
+        format: Option<&str>,
+        feed: Feed<'_>,
+        input: &mut dyn BufRead,
+        sink: &mut dyn Sink<dyn AnyState>,
+    ) -> Result<bool, Failure> {
+        match Self::importer(format, feed.name).and_then(|i| i.streaming()) {
+            Some(streaming) => {
+                let mut typed = Typed { engine: self, sink };
+                streaming.stream(feed, input, &mut typed).map(|()| true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn streams(&self, format: Option<&str>, name: &str) -> bool {
+        Self::importer(format, name).is_some_and(|i| i.streaming().is_some())
     }
 
     fn export(
@@ -627,6 +663,28 @@ impl<E: Engine> AnyEngine for Hosted<E> {
                 .into())
             }
         }
+    }
+}
+
+/// Shows an importer the state that it knows the type of.
+struct Typed<'a, E> {
+    engine: &'a Hosted<E>,
+    sink: &'a mut dyn Sink<dyn AnyState>,
+}
+
+impl<E: Engine> Sink<E::State> for Typed<'_, E> {
+    fn look(&mut self, ask: &mut dyn FnMut(&E::State)) -> Result<(), Failure> {
+        let engine = self.engine;
+        self.sink.look(&mut |state| ask(engine.state(state)))
+    }
+    fn take(&mut self, planned: Planned) -> Result<(), Failure> {
+        self.sink.take(planned)
+    }
+    fn known(&mut self, calls: u64) {
+        self.sink.known(calls);
+    }
+    fn notice(&mut self, notice: String) {
+        self.sink.notice(notice);
     }
 }
 

@@ -28,7 +28,10 @@ pub use engine::{
     Record, Report, Term,
 };
 pub use error::{Corrupt, Failure, Fault, Lost, Refusal, RefusalKind};
-pub use exchange::{Export, Exporter, Import, Importer, Planned, Source};
+pub use exchange::{
+    Export, Exporter, Feed, Import, Importer, NoPlaces, Place, Places, Planned, Sink, Source,
+    Streaming,
+};
 pub use gate::{Authority, Gate, OwnerGate};
 pub use port::{NoPorts, Outputs, Port, PortSource, Ports};
 pub use spec::{Field, Kind, Presence, Spec};

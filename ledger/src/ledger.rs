@@ -269,6 +269,17 @@ impl Ledger {
         })
     }
 
+    /// Shows the state of an engine as it is now, to an import that has to know what is there. `ask` may be asked twice.
+    pub fn look(&self, engine: &str, ask: &mut dyn FnMut(&dyn AnyState)) -> Result<(), Failure> {
+        let ask = std::cell::RefCell::new(ask);
+        self.reading(|writer| {
+            let engine = find_engine(writer.engines(), engine)?;
+            let view = View::at(writer, engine, AsOf::Now)?;
+            (ask.borrow_mut())(view.state());
+            Ok(())
+        })
+    }
+
     /// From now on, receipts of calls by this key's owner carry their own signature. The key is never kept.
     pub fn sign_as(&self, key: SecretKey) {
         self.writer().sign_as(key);

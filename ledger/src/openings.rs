@@ -38,6 +38,7 @@
 //! frames of a page were taken away whole. The digest in the receipt tells that something is missing.
 
 mod append;
+mod aside;
 mod check;
 mod crypt;
 mod files;
@@ -63,6 +64,7 @@ use vm_receipts::private::disclosure_digest;
 use vm_receipts::{Blake3, Sha256};
 use zeroize::Zeroize;
 
+pub use aside::Aside;
 pub use check::Flaw;
 pub use keys::{KEYRING, OPENINGS_KEY};
 

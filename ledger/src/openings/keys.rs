@@ -1,6 +1,6 @@
 //! The home key, what is derived from it, and the keyring that holds the wrapped page keys.
 //!
-//! `keys/openings.key` is one line: `vaultmesh-openings-key-1 <base64 of 32 bytes>`. Four keys are derived from it, each
+//! `keys/openings.key` is one line: `vaultmesh-openings-key-1 <base64 of 32 bytes>`. Five keys are derived from it, each
 //! with `blake3::derive_key` and a context of its own; the home key itself encrypts nothing.
 //!
 //! `openings/keyring` is canonical JSON and a line end: `{"keys":{"<scroll>/<first, 20 digits>":"<base64 of a box>"},"v":1}`.
@@ -42,6 +42,8 @@ pub(super) struct Keys {
     pub imports: Key,
     /// Closes the openings of open runs.
     pub runs: Key,
+    /// Closes what waits in the home outside the log.
+    pub aside: Key,
 }
 
 impl Keys {
@@ -52,6 +54,7 @@ impl Keys {
             decoys: derive("vaultmesh openings v1 decoys"),
             imports: derive("vaultmesh openings v1 import ids"),
             runs: derive("vaultmesh openings v1 open runs"),
+            aside: derive("vaultmesh openings v1 aside"),
             home,
         }
     }
