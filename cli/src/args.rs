@@ -1,5 +1,7 @@
 //! The command line, built at run time: everything about engines comes out of their Spec tables.
 
+pub mod console;
+pub mod door;
 pub mod example;
 pub mod fields;
 pub mod listing;

@@ -7,10 +7,11 @@ pub mod batch;
 mod completions;
 mod config;
 pub mod conform;
+pub mod console;
 mod doctor;
 mod export;
 mod fsck;
-mod import;
+pub mod import;
 mod init;
 pub mod operate;
 mod prove;
@@ -35,6 +36,9 @@ use vm_contracts::AnyEngine;
 pub fn dispatch(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
     let (name, given) = given.subcommand().expect("clap refuses a command line without a command");
     match name {
+        "exec" => console::exec::run(session, given),
+        "record" => console::record::run(session, given),
+        "explain" => console::explain::run(session, given),
         "init" => init::run(session, given),
         "status" => status::run(session),
         "doctor" => doctor::run(session),
@@ -62,8 +66,9 @@ pub fn dispatch(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Sto
     }
 }
 
-/// Commands that need no home, make one, read one as it lies there, or come to own it.
-const ALONE: [&str; 10] = [
+/// Commands that run a program, need no home, make one, read one as it lies there, or come to own it.
+const ALONE: [&str; 11] = [
+    "exec",
     "init",
     "doctor",
     "verify",
@@ -78,7 +83,22 @@ const ALONE: [&str; 10] = [
 
 /// Whether the owner of the home carries the command out, where there is one.
 pub fn is_for_the_owner(given: &ArgMatches) -> bool {
-    given.subcommand().is_some_and(|(name, _)| !ALONE.contains(&name))
+    given.subcommand().is_some_and(|(name, below)| {
+        !ALONE.contains(&name) && !capture(name, below).is_some_and(console::is_alone)
+    })
+}
+
+/// Whether the command finds the owner itself, and says to it what this process saw.
+pub fn finds_the_owner(given: &ArgMatches) -> bool {
+    given
+        .subcommand()
+        .is_some_and(|(name, below)| capture(name, below).is_some_and(console::finds_the_owner))
+}
+
+/// The word of `vm console` that is given.
+fn capture<'a>(name: &str, below: &'a ArgMatches) -> Option<&'a str> {
+    let word = below.subcommand_name()?;
+    (name == crate::args::console::ENGINE).then_some(word)
 }
 
 /// What the command is, where it has to be told that its answer was lost.
@@ -98,6 +118,11 @@ fn of_engine(
     given: &ArgMatches,
 ) -> Result<u8, Stop> {
     let (verb, given) = below(given);
+    if engine.name() == crate::args::console::ENGINE
+        && let Some(done) = console::run(session, verb, given)
+    {
+        return done;
+    }
     match verb {
         "plan" => work::plan(session, engine, given),
         "run" => work::run(session, engine, given),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
+use vm_console::policy::Rule;
 use vm_contracts::{Failure, Refusal};
 use vm_ledger::Settings;
 use vm_receipts::line::is_id;
@@ -23,20 +24,22 @@ use vm_scrolls::checkpoint::is_origin;
 pub const FILE: &str = "vaultmesh.toml";
 /// Prefix of the environment's variables; `__` stands between section and key.
 pub const PREFIX: &str = "VM_";
-/// Variables with the prefix that are no settings: the home itself, and the test suites' folder.
-const NOT_SETTINGS: [&str; 7] =
-    ["ACTOR_KEY", "HOME", "ROUNDS", "SEED", "SHARED", "SHARED_REQUIRED", "TELL"];
+/// Variables with the prefix that are no settings: the home, the session of an agent, and those of the test suites.
+const NOT_SETTINGS: [&str; 8] =
+    ["ACTOR_KEY", "HOME", "ROUNDS", "SEED", "SESSION", "SHARED", "SHARED_REQUIRED", "TELL"];
 /// Longest wait for another owner of the home, in seconds.
 pub const WAIT_SECONDS_MAX: u64 = 86_400;
 
 /// Every setting, in the order `vm config explain` prints them, with one line of what it is.
-pub const KEYS: [(&str, &str); 6] = [
+pub const KEYS: [(&str, &str); 8] = [
     ("ledger.id", "id of this ledger, drawn by vm init; keep it"),
     ("ledger.domain", "first part of every checkpoint origin"),
     ("ledger.node", "second part of every checkpoint origin, and the node in every receipt"),
     ("ledger.demo", "whether every receipt says that this is a demonstration"),
     ("lock.wait_seconds", "how long a command waits for another owner of the home"),
     ("guard", "directory of the second copy of signed-state, outside the home"),
+    ("console.starter", "whether hooks that guard also keep the starter list of rules"),
+    ("console.rules", "what agents may do: rules with name, what, pattern, regex and verdict"),
 ];
 
 /// All settings.
@@ -50,6 +53,9 @@ pub struct Config {
     pub ledger: LedgerSection,
     /// Owning the home.
     pub lock: LockSection,
+    /// What agents may do.
+    #[serde(default)]
+    pub console: ConsoleSection,
 }
 
 /// Section `[ledger]`.
@@ -74,6 +80,28 @@ pub struct LockSection {
     pub wait_seconds: u64,
 }
 
+/// Section `[console]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsoleSection {
+    /// Whether hooks that guard keep the starter list too.
+    #[serde(default = "yes")]
+    pub starter: bool,
+    /// Rules, each `[[console.rules]]`.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for ConsoleSection {
+    fn default() -> Self {
+        Self { starter: true, rules: Vec::new() }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let ledger = LedgerSection {
@@ -82,7 +110,8 @@ impl Default for Config {
             node: "node-1".into(),
             demo: false,
         };
-        Self { guard: None, ledger, lock: LockSection { wait_seconds: 30 } }
+        let lock = LockSection { wait_seconds: 30 };
+        Self { guard: None, ledger, lock, console: ConsoleSection::default() }
     }
 }
 
@@ -226,6 +255,11 @@ impl Loaded {
             "ledger.node" => ledger.node.clone(),
             "ledger.demo" => ledger.demo.to_string(),
             "lock.wait_seconds" => lock.wait_seconds.to_string(),
+            "console.starter" => self.config.console.starter.to_string(),
+            "console.rules" => {
+                let names = self.config.console.rules.iter().map(|r| r.name.as_str());
+                names.collect::<Vec<_>>().join(", ")
+            }
             _ => self.guard()?.display().to_string(),
         })
     }

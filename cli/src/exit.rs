@@ -61,6 +61,26 @@ pub fn to_json(failure: &Failure) -> Value {
     error
 }
 
+/// A failure that another process told as JSON. Of a refusal only the code says what kind it was.
+pub fn of_json(error: &Value) -> Failure {
+    let text = |name: &str| error[name].as_str().map(str::to_owned);
+    let code = text("code").unwrap_or_else(|| "socket_failed".into());
+    let message = text("message").unwrap_or_else(|| "the owner's answer does not read".into());
+    match text("kind").as_deref() {
+        Some("refusal") => {
+            let kind = match code.as_str() {
+                "not_the_owner" => RefusalKind::NotAllowed,
+                "home_busy" | "no_space" => RefusalKind::Unavailable,
+                _ => RefusalKind::Conflict,
+            };
+            let refusal = Refusal::new(code, kind, message);
+            Refusal { hint: text("hint"), field: text("field"), ..refusal }.into()
+        }
+        Some("lost") => Lost { message }.into(),
+        _ => Fault { hint: text("hint"), ..Fault::new(code, message) }.into(),
+    }
+}
+
 /// A failure for a person: what, then what to do.
 pub fn to_text(failure: &Failure) -> String {
     let Surface { kind, .. } = surface(failure);

@@ -12,12 +12,14 @@ pub mod commands;
 pub mod config;
 pub mod exit;
 pub mod frame;
+pub mod git;
 pub mod house;
 pub mod paths;
 pub mod screen;
 pub mod serve;
 pub mod session;
 pub mod socket;
+pub mod sources;
 pub mod suggest;
 pub mod table;
 pub mod usage;
@@ -70,7 +72,7 @@ pub fn start(alias: Option<&str>) -> ExitCode {
 pub fn run(house: House, words: Vec<OsString>, mut screen: Screen<'_>) -> u8 {
     let given = match parse(house, &words, &mut screen) {
         Ok(given) => given,
-        Err(code) => return code,
+        Err(code) => return commands::console::hook::exit_of_usage(&words, code),
     };
     let leaf = leaf(&given);
     let flags = Flags {
@@ -95,7 +97,7 @@ pub fn run(house: House, words: Vec<OsString>, mut screen: Screen<'_>) -> u8 {
 
 /// Has the command carried out by the process that owns the home, where one serves.
 fn at_the_owner(session: &mut Session<'_>, given: &ArgMatches) -> Result<Option<u8>, Stop> {
-    if !commands::is_for_the_owner(given) {
+    if !commands::is_for_the_owner(given) || commands::finds_the_owner(given) {
         return Ok(None);
     }
     match Client::connect(&config::home(&session.flags)?.0)? {
@@ -145,7 +147,7 @@ pub fn run_lent<'a>(
 fn parse(house: House, words: &[OsString], screen: &mut Screen<'_>) -> Result<ArgMatches, u8> {
     // An error of the command line itself must be told as JSON too, before it was parsed.
     screen.json = words.iter().take_while(|w| *w != "--").any(|w| w == "--json");
-    let given = args::build(house)
+    let given = args::tree::for_words(house, words)
         .try_get_matches_from(words)
         .map_err(|e| say(screen, house, Err(Stop::Usage(Box::new(e)))))?;
     screen.json = leaf(&given).get_flag("json");

@@ -218,6 +218,14 @@ pub fn put_out_with<T>(
     done
 }
 
+/// The last words of a process that is ended from beside: whoever works holds the lock of standard error, so this writes past it.
+pub fn last_words(text: &str) {
+    use std::os::fd::AsFd;
+    let standard_error = std::io::stderr().as_fd().try_clone_to_owned();
+    // Whoever closed standard error does not want to know.
+    let _ = standard_error.map(|fd| writeln!(std::fs::File::from(fd), "{text}"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ use crate::client::{Client, forward};
 use crate::config::{self, Flags, Loaded};
 use crate::exit::Stop;
 use crate::screen::Screen;
+use crate::sources::{self, Doors};
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vm_contracts::{Actor, AnyEngine, Call, Failure, Map, NoPorts, OwnerGate, Refusal, Value};
+use vm_contracts::{Actor, AnyEngine, Call, Failure, Map, OwnerGate, Refusal, Value};
 use vm_ledger::Ledger;
 use vm_ledger::clock::{Clock, SystemClock, SystemEntropy, uuid_v7};
 use vm_ledger::home;
@@ -93,7 +94,7 @@ impl Session<'_> {
     ) -> Result<T, Stop> {
         if let Way::Lent { ledger, .. } = self.way {
             let _signing = self.actor_key()?.map(|key| ledger.sign_as_while(key));
-            let result = work(&mut self.screen, ledger);
+            let result = with_sources(&mut self.screen, ledger, work);
             say_messages(&mut self.screen, ledger);
             return result;
         }
@@ -102,7 +103,7 @@ impl Session<'_> {
         let guard = loaded.guard()?;
         let house = self.house;
         let owned = self.hold(&loaded, &mut |wait, instead| {
-            let doors = (Arc::new(OwnerGate) as Arc<_>, Arc::new(NoPorts) as Arc<_>);
+            let doors = (Arc::new(OwnerGate) as Arc<_>, Arc::new(Doors) as Arc<_>);
             home::open_unless(&loaded.home, &guard, loaded.settings(), house, doors, wait, instead)
         })?;
         if let Way::Find(words) = &self.way {
@@ -112,7 +113,7 @@ impl Session<'_> {
             owned.ledger.sign_as(key);
         }
         say_messages(&mut self.screen, &owned.ledger);
-        let result = work(&mut self.screen, &owned.ledger);
+        let result = with_sources(&mut self.screen, &owned.ledger, work);
         say_messages(&mut self.screen, &owned.ledger);
         // The work's own failure says more than the flush that failed after it.
         let closed = owned.close();
@@ -198,6 +199,16 @@ impl Session<'_> {
     pub fn engine(&self, name: &str) -> Result<&'static dyn AnyEngine, Refusal> {
         vm_ledger::find_engine(self.house, name)
     }
+}
+
+/// Works while the files that the command names may be opened as sources.
+fn with_sources<T>(
+    screen: &mut Screen<'_>,
+    ledger: &Ledger,
+    work: impl FnOnce(&mut Screen<'_>, &Ledger) -> T,
+) -> T {
+    let _lent = sources::lend(&screen.paths);
+    work(screen, ledger)
 }
 
 /// Says what the ledger has to say to people.

@@ -65,7 +65,7 @@ fn codes(text: &str, found: &mut BTreeSet<String>) {
 fn texts() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut files = Vec::new();
-    let engines = ["engines/treasury", "engines/drills"];
+    let engines = ["engines/treasury", "engines/drills", "engines/console"];
     for part in ["receipts", "contracts", "scrolls", "ledger", "cli"].into_iter().chain(engines) {
         sources(&root.join(part).join("src"), &mut files);
     }

@@ -22,9 +22,11 @@ use vm_scrolls::tree::leaf_hash;
 use vm_scrolls::trust::Trust;
 use vm_scrolls::verdict::Outcome;
 
+mod console;
 mod hidden;
 mod runs;
 
+pub use console::{command_line, hook_event, otlp, trajectory, transcript, transcript_document};
 pub use hidden::{case_list, disclosure, proof_case};
 pub use runs::{contract, run_home, runbook, seeds as run_seeds};
 
@@ -36,12 +38,15 @@ pub const TARGETS: &[(&str, Oracle)] = &[
     ("beancount", beancount),
     ("case_list", case_list),
     ("checkpoint", checkpoint),
+    ("command_line", command_line),
     ("contract", contract),
     ("disclosure", disclosure),
+    ("hook_event", hook_event),
     ("journal", journal),
     ("line", line),
     ("note", note),
     ("open_home", open_home),
+    ("otlp", otlp),
     ("proof_case", proof_case),
     ("proof_file", proof_file),
     ("query", query),
@@ -51,6 +56,9 @@ pub const TARGETS: &[(&str, Oracle)] = &[
     ("strict_json", strict_json),
     ("tile_path", tile_path),
     ("tlog_proof", tlog_proof),
+    ("trajectory", trajectory),
+    ("transcript", transcript),
+    ("transcript_document", transcript_document),
     ("trust", trust),
 ];
 

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a new owner may take until it listens.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(180);
 
 /// How large a campaign is.
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,17 @@
 //! The whole command tree.
 
-use crate::args::{example, fields, listing, query, work};
+use crate::args::{console, door, example, fields, listing, query, work};
 use crate::session::House;
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
+use std::ffi::OsString;
 use vm_contracts::{AnyEngine, Kind, Shape, Spec};
 
 /// Commands of the program itself; no engine may have such a name.
-pub const OWN_COMMANDS: [&str; 20] = [
+pub const OWN_COMMANDS: [&str; 23] = [
+    "exec",
+    "record",
+    "explain",
     "init",
     "status",
     "doctor",
@@ -50,8 +54,10 @@ pub const RESERVED_VERBS: [&str; 14] = [
 /// The command line of a program with these engines.
 pub fn build(house: House) -> Command {
     let engines: Vec<Command> = house.iter().map(|e| engine(*e)).collect();
-    let (evidence, keeping, itself) = (evidence(), keeping(house), about_itself());
+    let (doors, evidence) = (door::commands(), evidence());
+    let (keeping, itself) = (keeping(house), about_itself());
     let groups = [
+        ("What was done", doors.iter().collect()),
         ("Engines", engines.iter().collect()),
         ("Receipts and proofs", evidence.iter().collect()),
         ("The home", keeping.iter().collect()),
@@ -65,10 +71,37 @@ pub fn build(house: House) -> Command {
         .about("Turns serious operations into signed receipts, and shows what they prove")
         .subcommand_required(true)
         .args(global())
+        .subcommands(doors)
         .subcommands(engines)
         .subcommands(evidence)
         .subcommands(keeping)
         .subcommands(itself)
+}
+
+/// The command line for these words: the whole tree, or for a hook its own branch alone. An agent waits for each hook,
+/// and building the tree of all engines takes longer than all else that the process does before it speaks.
+pub fn for_words(house: House, words: &[OsString]) -> Command {
+    if !is_hook(words) {
+        return build(house);
+    }
+    let console = Command::new(console::ENGINE).subcommand_required(true);
+    Command::new("vm")
+        .subcommand_required(true)
+        .args(global())
+        .subcommand(console.subcommand(console::hook()))
+}
+
+/// Whether the words are `vm [flags of every command] console hook …`.
+fn is_hook(words: &[OsString]) -> bool {
+    let mut rest = words.iter().skip(1).map(|w| w.to_str().unwrap_or_default());
+    loop {
+        match rest.next() {
+            Some("--home" | "--wait" | "--actor-key") => drop(rest.next()),
+            Some("--json") => {}
+            Some(console::ENGINE) => return rest.next() == Some("hook"),
+            _ => return false,
+        }
+    }
 }
 
 /// Flags of every command; they stand behind a command's own.
@@ -110,7 +143,8 @@ fn engine(engine: &'static dyn AnyEngine) -> Command {
         _ => operation(name, s),
     };
     let operations: Vec<Command> = engine.operations().into_iter().map(direct).collect();
-    let reports: Vec<Command> = engine.reports().into_iter().map(|s| report(name, s)).collect();
+    let asked = |s: &'static Spec| door::of_repository(name, report(name, s));
+    let reports: Vec<Command> = engine.reports().into_iter().map(asked).collect();
     let query = Command::new("query")
         .about(format!("List receipts of the scroll {}", engine.scroll()))
         .args(query::args(engine))
@@ -119,7 +153,9 @@ fn engine(engine: &'static dyn AnyEngine) -> Command {
     let mut files = vec![query, work::output_command(engine)];
     files.extend((!engine.imports().is_empty()).then(|| import(engine)));
     files.extend((!engine.exports().is_empty()).then(|| export(engine)));
+    let capture = if name == console::ENGINE { console::commands() } else { Vec::new() };
     let template = listing::template(&[
+        ("Capture", capture.iter().collect()),
         ("Operations", operations.iter().collect()),
         ("Step by step", steps.iter().collect()),
         ("Reports", reports.iter().collect()),
@@ -131,6 +167,7 @@ fn engine(engine: &'static dyn AnyEngine) -> Command {
         .after_help(format!("A verb with its fields and an example: vm {name} VERB --help"))
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .subcommands(capture)
         .subcommands(operations)
         .subcommands(steps)
         .subcommands(reports)
@@ -424,7 +461,37 @@ mod tests {
             assert!(!OWN_COMMANDS.contains(&engine.name()), "{}", engine.name());
             for spec in engine.operations().into_iter().chain(engine.reports()) {
                 assert!(!RESERVED_VERBS.contains(&spec.verb), "{} {}", engine.name(), spec.verb);
+                let capture = console::commands();
+                let taken = capture.iter().any(|c| c.get_name() == spec.verb);
+                assert!(engine.name() != console::ENGINE || !taken, "{}", spec.verb);
             }
+        }
+    }
+
+    #[test]
+    fn a_hook_is_parsed_by_its_own_branch_as_by_the_whole_tree() {
+        let words = |text: &str| text.split(' ').map(Into::into).collect::<Vec<OsString>>();
+        for line in [
+            "vm console hook",
+            "vm --home /h --json console hook --agent cursor --mode guard",
+            "vm console hook --home /h",
+            "vm console hook --agent nobody",
+            "vm console hook x",
+        ] {
+            assert!(is_hook(&words(line)), "{line}");
+            let house = crate::house::HOUSE;
+            let told = |tree: Command| match tree.try_get_matches_from(words(line)) {
+                Ok(given) => {
+                    let below = given.subcommand().and_then(|(_, b)| b.subcommand()).map(|b| b.1);
+                    let text = |id| below.and_then(|b| b.get_one::<String>(id)).cloned();
+                    Ok(["home", "agent", "mode"].map(text))
+                }
+                Err(e) => Err(e.kind()),
+            };
+            assert_eq!(told(for_words(house, &words(line))), told(build(house)), "{line}");
+        }
+        for other in ["vm exec -- vm console hook", "vm console sessions", "vm", "vm console"] {
+            assert!(!is_hook(&words(other)), "{other}");
         }
     }
 

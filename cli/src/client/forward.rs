@@ -17,7 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
-use vm_contracts::{Failure, Fault, Lost, Refusal, RefusalKind};
+use vm_contracts::{Failure, Lost, Refusal, RefusalKind};
 
 /// The owner's side of this conversation, as a path.
 pub const PATH: &str = "/v1/command";
@@ -145,30 +145,12 @@ fn told(id: &str, kind: &Kind, last_line: Option<u64>) -> String {
 /// An error of the owner before the command began.
 fn refused(bytes: &[u8]) -> Result<Came, Stop> {
     let error: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let text = |name: &str| error[name].as_str().map(str::to_owned);
-    let code = text("code").unwrap_or_else(|| "socket_failed".into());
+    let failure = crate::exit::of_json(&error);
     // Somebody else listens where this home's owner once did; nobody who stops takes new commands.
-    if code == "other_home" || code == "stopping" {
-        return Ok(Came::Nowhere);
+    match failure.code() {
+        "other_home" | "stopping" => Ok(Came::Nowhere),
+        _ => Err(failure.into()),
     }
-    let message = text("message").unwrap_or_else(|| "the owner's answer does not read".into());
-    let failure = match text("kind").as_deref() {
-        Some("refusal") => {
-            let kind = if code == "not_the_owner" {
-                RefusalKind::NotAllowed
-            } else {
-                RefusalKind::Conflict
-            };
-            Failure::from(Refusal {
-                hint: text("hint"),
-                field: text("field"),
-                ..Refusal::new(code, kind, message)
-            })
-        }
-        Some("lost") => Lost { message }.into(),
-        _ => Fault { hint: text("hint"), ..Fault::new(code, message) }.into(),
-    };
-    Err(failure.into())
 }
 
 /// The end of what a batch has answered.

@@ -1,5 +1,8 @@
 //! `vm <engine> import`: a foreign file as calls.
 
+pub mod places;
+mod stream;
+
 use crate::commands::{required, text};
 use crate::exit::{self, OK, Stop};
 use crate::screen::{Progress, Screen, Tone};
@@ -9,7 +12,7 @@ use clap::ArgMatches;
 use std::collections::BTreeMap;
 use std::path::Path;
 use vm_contracts::{Actor, AnyEngine, Call, Failure, Import, Planned, RefusalKind, Source};
-use vm_ledger::Ledger;
+use vm_ledger::{Answer, Ledger};
 
 /// Calls committed together; small enough that progress moves, large enough that a sync is shared.
 const CHUNK: usize = 256;
@@ -23,8 +26,55 @@ struct Tally {
     receipts: u64,
     existing: u64,
     failed: Vec<(String, String, Failure)>,
+    /// Calls that another observer had recorded already; only sources that are read piece by piece know of such.
+    known: u64,
     /// Calls of which nothing was tried, because the ledger took no more.
     unasked: u64,
+}
+
+impl Tally {
+    /// Takes an answer; whether the ledger takes no more after it.
+    fn take(
+        &mut self,
+        place: String,
+        id: String,
+        answer: Result<Answer, Failure>,
+        stopped: bool,
+    ) -> bool {
+        match answer {
+            Ok(answer) if answer.existing => self.existing += 1,
+            Ok(answer) => {
+                self.committed += 1;
+                self.receipts += answer.lines.len() as u64;
+            }
+            // What refused one call for want of space or a sound scroll refuses each one after it.
+            Err(Failure::Refusal(r)) if stopped && r.kind == RefusalKind::Unavailable => {
+                self.unasked += 1;
+            }
+            Err(failure) => {
+                let stops = stops(&failure);
+                self.failed.push((place, id, failure));
+                return stops;
+            }
+        }
+        false
+    }
+
+    fn is_empty(&self) -> bool {
+        self.committed + self.existing + self.known == 0 && self.failed.is_empty()
+    }
+}
+
+fn call(engine: &'static dyn AnyEngine, actor: &Actor, planned: Planned) -> Call {
+    Call {
+        id: Some(planned.id),
+        actor: actor.clone(),
+        surface: "import".into(),
+        engine: engine.name().into(),
+        verb: planned.verb.into(),
+        intent: planned.intent,
+        tags: planned.tags,
+    }
 }
 
 /// Reads the file and commits its calls, one by one in order.
@@ -35,10 +85,14 @@ pub fn run(
 ) -> Result<u8, Stop> {
     let path = required(given, "file");
     let format = text(given, "format");
-    let bytes = session.screen.take_in(path)?;
     let name = Path::new(path)
         .file_name()
         .map_or_else(|| path.to_owned(), |n| n.to_string_lossy().into_owned());
+    if engine.streams(format, &name) {
+        let asked = stream::Asked { path, name: &name, format, dry: given.get_flag("dry-run") };
+        return stream::run(session, engine, &asked);
+    }
+    let bytes = session.screen.take_in(path)?;
     let actor = session.actor()?;
     session.in_home(|screen, ledger| {
         let key = ledger.import_key()?;
@@ -67,33 +121,11 @@ fn commit(
     let mut tally = Tally::default();
     let mut done = 0;
     for chunk in planned.chunks(CHUNK) {
-        let calls = chunk.iter().map(|p| Call {
-            id: Some(p.id.clone()),
-            actor: actor.clone(),
-            surface: "import".into(),
-            engine: engine.name().into(),
-            verb: p.verb.into(),
-            intent: p.intent.clone(),
-            tags: p.tags.clone(),
-        });
+        let calls = chunk.iter().map(|p| call(engine, actor, p.clone()));
         let answers = ledger.submit_all(calls.collect());
         let mut stopped = false;
         for (plan, answer) in chunk.iter().zip(answers) {
-            match answer {
-                Ok(answer) if answer.existing => tally.existing += 1,
-                Ok(answer) => {
-                    tally.committed += 1;
-                    tally.receipts += answer.lines.len() as u64;
-                }
-                // What refused one call for want of space or a sound scroll refuses each one after it.
-                Err(Failure::Refusal(r)) if stopped && r.kind == RefusalKind::Unavailable => {
-                    tally.unasked += 1;
-                }
-                Err(failure) => {
-                    stopped |= stops(&failure);
-                    tally.failed.push((plan.place.clone(), plan.id.clone(), failure));
-                }
-            }
+            stopped |= tally.take(plan.place.clone(), plan.id.clone(), answer, stopped);
         }
         done += chunk.len() as u64;
         progress.step(screen.err, "import", done, total);
@@ -144,10 +176,13 @@ fn say(screen: &mut Screen<'_>, path: &str, notices: &[String], tally: &Tally) -
             .iter()
             .map(|(place, id, f)| serde_json::json!({"place": place, "id": id, "error": exit::to_json(f)}))
             .collect();
-        let document = serde_json::json!({
+        let mut document = serde_json::json!({
             "file": path, "dry_run": false, "committed": tally.committed, "receipts": tally.receipts,
             "existing": tally.existing, "failed": failed, "unasked": tally.unasked, "notices": notices,
         });
+        if tally.known > 0 {
+            document["known"] = tally.known.into();
+        }
         return screen.document(&document);
     }
     notices.iter().for_each(|n| screen.note(n));
@@ -162,8 +197,9 @@ fn say(screen: &mut Screen<'_>, path: &str, notices: &[String], tally: &Tally) -
         screen
             .line(&format!("… and {} more; --json has them all", tally.failed.len() - SHOWN_MAX))?;
     }
-    if tally.committed == 0 && tally.existing > 0 && tally.failed.is_empty() {
-        let rest = format!("  all {} calls of {path} were there already", tally.existing);
+    if tally.committed == 0 && tally.existing + tally.known > 0 && tally.failed.is_empty() {
+        let there = tally.existing + tally.known;
+        let rest = format!("  all {there} calls of {path} were there already");
         return screen.toned(Tone::Good, "nothing new", &rest);
     }
     let tone = if tally.failed.is_empty() { Tone::Good } else { Tone::Note };
@@ -174,6 +210,9 @@ fn say(screen: &mut Screen<'_>, path: &str, notices: &[String], tally: &Tally) -
         tally.existing,
         tally.failed.len()
     );
+    if tally.known > 0 {
+        rest.push_str(&format!("; {} were recorded by another observer", tally.known));
+    }
     if tally.unasked > 0 {
         rest.push_str(&format!("; {} were not asked any more", tally.unasked));
     }

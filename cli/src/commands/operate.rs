@@ -5,6 +5,7 @@ use crate::args::fields;
 use crate::commands::{batch, text, work};
 use crate::exit::{OK, Stop};
 use crate::session::Session;
+use crate::sources;
 use clap::ArgMatches;
 use vm_contracts::{AnyEngine, Call, Failure, Lost, Shape, Spec, edge};
 use vm_ledger::{Answer, Ledger, Opened, Sealing};
@@ -23,6 +24,7 @@ pub fn run(
         return batch::run(session, engine, spec, path);
     }
     let call = call_of(session, engine, spec, given)?;
+    sources::read_ahead(&mut session.screen, engine.shape(spec.verb), &call.intent)?;
     let id = call.id.clone().unwrap_or_default();
     let home = session.home()?;
     session.in_home(|screen, ledger| {

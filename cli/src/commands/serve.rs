@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
-use vm_contracts::{Failure, NoPorts, OwnerGate, Refusal};
+use vm_contracts::{Failure, OwnerGate, Refusal};
 use vm_ledger::home;
 use vm_ledger::lock::LOCK;
 
@@ -27,7 +27,7 @@ pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
         found = Client::connect(&loaded.home);
         !matches!(found, Ok(None))
     };
-    let doors = (Arc::new(OwnerGate) as Arc<_>, Arc::new(NoPorts) as Arc<_>);
+    let doors = (Arc::new(OwnerGate) as Arc<_>, Arc::new(crate::sources::Doors) as Arc<_>);
     let (home, guard, settings) = (loaded.home.clone(), loaded.guard()?, loaded.settings());
     let opened = aloud(&home.display().to_string(), || {
         home::open_unless(&home, &guard, settings, session.house, doors, wait, &mut instead)
@@ -38,6 +38,11 @@ pub fn run(session: &mut Session<'_>) -> Result<u8, Stop> {
     };
     let messages = owned.ledger.writer().take_messages();
     messages.iter().for_each(|m| session.screen.note(m));
+    // What agents did while nobody could write. It waits on where it cannot be taken in now.
+    let actor = crate::session::actor()?;
+    if let Err(failure) = crate::commands::console::take::spool(&owned.ledger, &loaded, &actor) {
+        session.screen.note(&format!("the spool was not taken in: {failure}"));
+    }
     let ready = Ready::new()?;
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let bound = socket::bind(&loaded.home, &loaded.config.ledger.id, runtime)?;

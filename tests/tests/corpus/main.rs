@@ -225,3 +225,33 @@ fn bless() {
         keep("disclosure", name, &[text.as_bytes(), &case.files[path]].concat());
     }
 }
+
+#[test]
+fn command_line() {
+    campaign("command_line", 10_000);
+}
+
+#[test]
+fn hook_event() {
+    campaign("hook_event", 10_000);
+}
+
+#[test]
+fn otlp() {
+    campaign("otlp", 2_000);
+}
+
+#[test]
+fn trajectory() {
+    campaign("trajectory", 2_000);
+}
+
+#[test]
+fn transcript() {
+    campaign("transcript", 2_000);
+}
+
+#[test]
+fn transcript_document() {
+    campaign("transcript_document", 2_000);
+}

@@ -3,7 +3,7 @@
 use crate::commands::conform::carry::carry;
 use crate::config::{self, Config};
 use crate::exit::Stop;
-use crate::house::story;
+use crate::house::{TrialPorts, story};
 use crate::session::{House, actor};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,7 +48,9 @@ impl Scratch {
     /// Opens it under a gate.
     pub fn open(&self, gate: Arc<dyn Gate>) -> Result<Owned, Failure> {
         let settings = config::settings(&self.config);
-        home::open(&self.home(), &self.guard(), settings, self.house, gate, Duration::ZERO)
+        let doors = (gate, Arc::new(TrialPorts) as Arc<_>);
+        let wait = Duration::ZERO;
+        home::open_with_ports(&self.home(), &self.guard(), settings, self.house, doors, wait)
     }
 
     /// Its files.

@@ -6,6 +6,9 @@
 #![allow(clippy::float_arithmetic, reason = "measured times and ratios are not evidence")]
 
 mod child;
+mod console;
+mod console_explain;
+mod console_hook;
 mod flow;
 mod growth;
 mod home;
@@ -27,6 +30,7 @@ bench [THEME] [--json FILE] [--docs] [--receipts N] [--keep DIR]
   scale     a home of 1,000,000 receipts: opening, one process, queries, proofs, disk; --receipts for another size,
             --keep for a home that stays and is used again
   growth    cost of an append at 100,000 and at 1,000,000 receipts, interleaved
+  console   importing a transcript, and how long an agent waits for a hook
   all       all of them
 ";
 
@@ -52,7 +56,7 @@ fn asked(words: &[String]) -> Result<Asked, String> {
                 asked.receipts = value()?.parse().map_err(|_| "--receipts takes a number")?;
             }
             "--keep" => asked.keep = Some(value()?.into()),
-            theme if ["ledger", "scale", "growth", "all"].contains(&theme) => {
+            theme if ["ledger", "scale", "growth", "console", "all"].contains(&theme) => {
                 asked.theme = theme.into();
             }
             other => return Err(format!("there is no {other:?}\n\n{USAGE}")),
@@ -88,7 +92,7 @@ fn measure(asked: &Asked) -> Result<(), String> {
 fn themes(asked: &Asked, scratch: &Path) -> Result<Vec<Row>, String> {
     let machine = Machine::measure(scratch)?;
     let mut all = Vec::new();
-    for theme in ["ledger", "scale", "growth"] {
+    for theme in ["ledger", "scale", "growth", "console"] {
         if asked.theme != theme && asked.theme != "all" {
             continue;
         }
@@ -98,6 +102,11 @@ fn themes(asked: &Asked, scratch: &Path) -> Result<Vec<Row>, String> {
             "scale" => {
                 let dir = asked.keep.clone().unwrap_or_else(|| scratch.join(theme));
                 scale::rows(&machine, &dir, asked.receipts)?
+            }
+            "console" => {
+                let mut rows = console::rows(&scratch.join(theme))?;
+                rows.extend(console_hook::rows(&scratch.join("console-hook"))?);
+                rows
             }
             _ => growth::rows(&scratch.join(theme))?,
         });
