@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the main jobs on real input. A year of books, a drill with its case, two forgeries that are
-//! caught, a private text that is shown, and at the end a proof that two programs verify.
+//! caught, a private text that is shown, a proof that two programs verify, and a commit held against what an agent edited.
 
+mod agent;
 mod books;
 mod desk;
 mod drill;
@@ -29,6 +30,7 @@ pub fn run(words: &[String]) -> Result<(), String> {
     drill::forge(&desk)?;
     books::disclose(&desk)?;
     drill::prove(&desk)?;
+    agent::explain(&desk)?;
     println!("\nThe demonstration is complete. Its home is in {}.", desk::text(&desk.home));
     Ok(())
 }

@@ -17,7 +17,7 @@ Developer commands of VaultMesh.
   cargo xtask test                    format, lints, documentation, all tests, dependency rules
   cargo xtask fuzz [TARGET] [--seconds N]
                                       fuzz the parsers of outside bytes (needs cargo-fuzz and nightly)
-  cargo xtask bench [ledger|scale|growth|all] [--json FILE] [--docs] [--receipts N] [--keep DIR]
+  cargo xtask bench [ledger|scale|growth|console|all] [--json FILE] [--docs] [--receipts N] [--keep DIR]
                                       measure this machine and the ledger on it; --docs writes the pages again
   cargo xtask trust [--quick | --seconds N] [--only real|rounds|crash|model|tamper|corpus|fuzz]
                     [--json FILE]     try to break the ledger; write docs/trust.md and trust.json beside it
