@@ -64,7 +64,7 @@ pub fn run(session: &mut Session<'_>, given: &ArgMatches) -> Result<u8, Stop> {
         }))?,
         false => {
             finding::print(&mut session.screen, &findings)?;
-            session.screen.line(PROMISE)?;
+            PROMISE.lines().try_for_each(|line| session.screen.line(line))?;
         }
     }
     Ok(if problem { 1 } else { OK })

@@ -323,7 +323,7 @@ fn say(
     }
     notes.iter().for_each(|n| screen.note(n));
     if action == "installed" {
-        screen.line(PROMISE)?;
+        PROMISE.lines().try_for_each(|line| screen.line(line))?;
     }
     Ok(OK)
 }
